@@ -1,0 +1,63 @@
+"""Rating models from review texts: a table in, a calibrated probability for every rating level out.
+
+Example:
+    >>> import ratecast
+    >>> ratecast.RatingScale.parse("1..5").labels
+    ('1', '2', '3', '4', '5')
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ratecast.config import FitConfig
+    from ratecast.errors import RatecastError
+    from ratecast.estimator import RatingEstimator
+    from ratecast.fitting import fit
+    from ratecast.predict import Predictor, load
+    from ratecast.records import Prediction, Predictions, Review, Reviews
+    from ratecast.scale import RatingScale
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "fit",
+    "load",
+    "Predictor",
+    "Prediction",
+    "Predictions",
+    "Review",
+    "Reviews",
+    "RatingScale",
+    "FitConfig",
+    "RatingEstimator",
+    "RatecastError",
+    "__version__",
+]
+
+# Names are imported when they are first asked for, so that `import ratecast` costs nothing.
+_HOMES = {
+    "fit": "fitting",
+    "load": "predict",
+    "Predictor": "predict",
+    "Prediction": "records",
+    "Predictions": "records",
+    "Review": "records",
+    "Reviews": "records",
+    "RatingScale": "scale",
+    "FitConfig": "config",
+    "RatingEstimator": "estimator",
+    "RatecastError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ratecast' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"ratecast.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,59 @@
+"""The model card: what a person should know before using a model (Mitchell et al. 2019, "Model cards for model reporting")."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ratecast.evaluate.contest import Contest
+from ratecast.model.store import Manifest
+
+
+def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: Sequence[str], notes: Sequence[str]) -> None:
+    """Write ``README.md`` into a model folder.
+
+    Args:
+        folder: the model folder.
+        manifest: what the model is.
+        contest: what it is worth on test reviews, beside its baselines.
+        data_lines: the data report.
+        notes: what else to know.
+    """
+    about = manifest.about
+    header, *rows = contest.rows()
+    table = [header, ["---"] * len(header), *rows]
+    lines = [
+        "# Rating model",
+        "",
+        f"Predicts ratings on the scale {manifest.scale.describe()} from review texts. Made by ratecast on {about['made']}.",
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import ratecast",
+        "",
+        'model = ratecast.load("path/of/this/folder")',
+        'print(model.predict(["Great phone, poor battery"])[0])',
+        "```",
+        "",
+        "Meant for reviews like those it learned from: the same language, kind of item and scale. Predictions about other texts, or",
+        "about people, are outside its purpose. It has not been checked for unequal errors between groups of people.",
+        "",
+        "## Worth",
+        "",
+        f"Measured on {contest.entries[-1].metrics.reviews} test reviews that were used for nothing else. {contest.verdict()}",
+        "",
+        *("| " + " | ".join(row) + " |" for row in table),
+        "",
+        "## Made from",
+        "",
+        *(f"- {key.replace('_', ' ')}: {value}" for key, value in about.items() if not isinstance(value, dict)),
+        "",
+        *(f"- {note}" for note in notes),
+        "",
+        "## Data",
+        "",
+        "```",
+        *data_lines,
+        "```",
+        "",
+    ]
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")

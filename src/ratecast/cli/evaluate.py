@@ -1,0 +1,53 @@
+"""``ratecast evaluate``."""
+
+from pathlib import Path
+from typing import Any
+
+from ratecast.cli.arguments import Model, Sources, one_or_many
+from ratecast.cli.settings import setting_flags
+
+
+@setting_flags("text_column", "rating_column", "title_column", "query")
+def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **settings: Any) -> None:
+    """Judge a model, and its baselines, on rated reviews.
+
+    For example:
+
+        ratecast evaluate model/ held_out.csv
+        ratecast evaluate model/ held_out.csv --out report.html
+
+    Args:
+        model: see `Model`.
+        sources: see `Sources`.
+        out: HTML file for a report with plots.
+        settings: the flags really given.
+    """
+    from ratecast.assess import assess
+    from ratecast.cli.show import Output, show_contest
+    from ratecast.config import ColumnsConfig
+    from ratecast.data import load_reviews
+    from ratecast.predict import load
+    from ratecast.progress import ConsoleReporter
+
+    predictor = load(model)
+    loaded = load_reviews(one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=predictor.scale)
+    reporter = ConsoleReporter()
+    for line in loaded.report.lines():
+        reporter.tell(line)
+    assessment = assess(predictor, loaded, reporter=reporter)
+    output = Output()
+    show_contest(output, assessment.contest)
+    if out is not None:
+        from ratecast.evaluate import write_report
+
+        write_report(
+            out,
+            title=f"{model.resolve().name} on {loaded.report.source}",
+            contest=assessment.contest,
+            ratings=assessment.ratings,
+            probabilities=assessment.probabilities,
+            learning_curve=None,
+            data_report_lines=loaded.report.lines(),
+            notes=(),
+        )
+        output.print(f"The report is in {out}.")

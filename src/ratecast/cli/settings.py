@@ -1,0 +1,81 @@
+"""Flags from the dataclasses of `ratecast.config`, so that a setting is described in one place."""
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, Final, TypeVar, get_type_hints
+
+from cyclopts import Group, Parameter
+
+from ratecast import config
+from ratecast.config import FitConfig
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+_TITLES: Final = {
+    "columns": "Columns",
+    "split": "Split",
+    "backbone": "Backbone and head",
+    "train": "Training",
+    "track": "Tracking",
+    "": "Whole run",
+}
+"""Heading under which ``--help`` shows the settings of each stage."""
+
+
+def setting_flags(*chosen: str) -> Callable[[Command], Command]:
+    """Decorator that gives a command flags for settings; the command takes those really given as ``**settings``.
+
+    Args:
+        chosen: names of stages ("train"; "" for the settings of `FitConfig` itself) and of single settings ("text_column").
+    """
+
+    def add(command: Command) -> Command:
+        own = [part for part in inspect.signature(command).parameters.values() if part.kind is not part.VAR_KEYWORD]
+        flags = [flag for (stage, name), flag in _flags().items() if stage in chosen or name in chosen]
+        command.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
+        return command
+
+    return add
+
+
+@cache
+def _flags() -> Mapping[tuple[str, str], inspect.Parameter]:
+    helps = _docstrings()
+    found = {}
+    for stage, (title, kind) in enumerate(_stages()):
+        group = Group(_TITLES[title], help=(kind.__doc__ or "").strip(), sort_key=stage + 1)
+        hints = get_type_hints(kind)
+        for part in fields(kind):
+            if is_dataclass(hints[part.name]):
+                continue
+            about = Parameter(
+                help=helps[kind.__name__, part.name],
+                group=group,
+                show_default=None if part.default is not False else False,
+                allow_leading_hyphen=part.name == "scale",  # a scale may begin below zero: -5..5
+            )
+            found[title, part.name] = inspect.Parameter(
+                part.name, inspect.Parameter.KEYWORD_ONLY, default=part.default, annotation=Annotated[hints[part.name], about]
+            )
+    return found
+
+
+def _stages() -> list[tuple[str, type[Any]]]:
+    hints = get_type_hints(FitConfig)
+    stages = [(part.name, hints[part.name]) for part in fields(FitConfig) if is_dataclass(hints[part.name])]
+    return [*stages, ("", FitConfig)]
+
+
+def _docstrings() -> dict[tuple[str, str], str]:
+    """The text under each field of each class in the configuration's source, which Python itself does not keep."""
+    found = {}
+    for kind in ast.parse(inspect.getsource(config)).body:
+        if not isinstance(kind, ast.ClassDef):
+            continue
+        for part, below in zip(kind.body, kind.body[1:], strict=False):
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and isinstance(below, ast.Expr):
+                found[kind.name, part.target.id] = inspect.cleandoc(ast.literal_eval(below.value))
+    return found

@@ -1,0 +1,323 @@
+"""Settings of every stage of fitting: frozen dataclasses from which TOML keys, flags, help texts and estimator parameters come.
+
+Field names are unique over all stages, so that a flag needs no prefix: ``train.learning_rate`` in TOML is ``--learning-rate``
+on the command line and ``train__learning_rate`` for the scikit-learn estimator.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from ratecast.errors import ConfigError
+
+SplitBy = Literal["random", "user", "item", "time", "column"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnsConfig:
+    """Which column of the table holds what. A column that is not given is found by its name and content."""
+
+    text_column: str | None = None
+    """Column with the review's text."""
+    rating_column: str | None = None
+    """Column with the rating."""
+    title_column: str | None = None
+    """Column with the review's title or summary."""
+    id_column: str | None = None
+    """Column that names each review."""
+    item_column: str | None = None
+    """Column with the product, hotel or app."""
+    user_column: str | None = None
+    """Column with who wrote the review."""
+    category_column: str | None = None
+    """Column with the item's category."""
+    time_column: str | None = None
+    """Column with the time of writing."""
+    split_column: str | None = None
+    """Column that says "train", "validation" or "test" for each review."""
+    query: str | None = None
+    """SQL query that gives the table, for a database file; needed where it has several tables."""
+    scale: str | None = None
+    """Rating scale: 1..5, 1..5/0.5, 0..100 or explicit levels such as 1,2,4,5. Inferred by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How reviews are divided into parts for training, validation and test. Equal and nearly equal texts stay together."""
+
+    by: SplitBy = "random"
+    """Divide at random (stratified by rating), by user or item (none on two sides), by time (test is the latest) or by column."""
+    validation_fraction: float = 0.1
+    """Share of the reviews that training stops on and choices are made on."""
+    test_fraction: float = 0.1
+    """Share of the reviews that is used once, for the final table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """The pretrained language model and how reviews enter it."""
+
+    backbone: str = "all-MiniLM-L6-v2"
+    """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
+    pooling: Literal["mean", "first"] = "mean"
+    """How token vectors become one review vector."""
+    max_tokens: int = 128
+    """Longest input; of a longer review the beginning and the end are kept."""
+    head_fraction: float = 0.5
+    """Share of the kept tokens that is taken from the beginning of a longer review."""
+    trained_layers: int | None = None
+    """How many top layers are trained: 0 trains the head only; all layers by default. The frozen layers are computed once."""
+    train_embeddings: bool = False
+    """Whether the token embeddings are trained too."""
+    head: str = "softmax"
+    """Output head: softmax (a probability for each level) or regression (squared error)."""
+    dropout: float = 0.1
+    """Dropout of the review's vector before the head; inside the backbone there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The training loop."""
+
+    learning_rate: float = 5e-5
+    """Peak learning rate of the backbone."""
+    head_learning_rate: float = 1e-3
+    """Peak learning rate of the head."""
+    epochs: float = 4.0
+    """Passes over the training reviews, at most."""
+    steps: int | None = None
+    """Fixed number of steps in place of epochs; such a run is exactly repeatable and resumable."""
+    batch_reviews: int = 16
+    """Reviews in a batch."""
+    warmup_fraction: float = 0.06
+    """Share of the steps in which the learning rate rises; after them it falls."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warmup."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay, on matrices only."""
+    max_gradient_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    evaluations_per_epoch: int = 2
+    """How often the validation reviews are scored."""
+    patience: int = 4
+    """Evaluations without improvement after which training stops."""
+    checkpoint_seconds: float = 60.0
+    """Time between checkpoints that --resume goes on from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackConfig:
+    """Where the training's course is recorded besides the model folder."""
+
+    tensorboard: bool = False
+    """Write TensorBoard events to <out>.tensorboard/."""
+    wandb: bool = False
+    """Log to Weights & Biases (WANDB_MODE=offline works without a network)."""
+    run_name: str | None = None
+    """Name of the run in the trackers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Everything that decides how a model is fitted."""
+
+    columns: ColumnsConfig = field(default_factory=ColumnsConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    time_budget: str | None = None
+    """Upper limit from the start to the folder written: 90s, 10m, 1.5h. None by default."""
+    seed: int = 0
+    """Seed of every random choice."""
+    threads: int | None = None
+    """Processor threads; all cores by default."""
+
+    def __post_init__(self) -> None:
+        faults = list(_faults(self))
+        if faults:
+            raise ConfigError("; ".join(faults))
+
+    @property
+    def time_budget_seconds(self) -> float | None:
+        """The time budget in seconds, None without one."""
+        return None if self.time_budget is None else parse_duration(self.time_budget)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "FitConfig":
+        """Settings from nested tables, as read from TOML or JSON.
+
+        Raises:
+            ConfigError: naming every unknown key and every value of the wrong type or range at once.
+        """
+        faults: list[str] = []
+        config: FitConfig | None = _build(cls, mapping, "", faults)
+        if faults or config is None:
+            raise ConfigError("; ".join(faults))
+        return config
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "FitConfig":
+        """Settings from a TOML file.
+
+        Raises:
+            ConfigError: if the file cannot be read or holds something that is not a setting.
+        """
+        try:
+            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"cannot read the settings in {path}: {error}") from None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The settings as nested dictionaries; `from_mapping` reads them."""
+        return asdict(self)
+
+    def with_values(self, **values: Any) -> "FitConfig":
+        """A copy with some settings changed, by their flat names (``learning_rate=1e-4, seed=1``).
+
+        Raises:
+            ConfigError: naming every setting that does not exist.
+        """
+        stages: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        home = {name: stage for stage, name in setting_names() if stage}
+        known = [name for _, name in setting_names()]
+        unknown = [_unknown(name, known) for name in values if name not in known]
+        if unknown:
+            raise ConfigError("; ".join(unknown))
+        for name, value in values.items():
+            if name in home:
+                stages.setdefault(home[name], {})[name] = value
+            else:
+                own[name] = value
+        return replace(self, **own, **{stage: replace(getattr(self, stage), **changed) for stage, changed in stages.items()})
+
+
+def setting_names() -> Iterator[tuple[str | None, str]]:
+    """Every setting as its stage (None for those of `FitConfig` itself) and name."""
+    for own in fields(FitConfig):
+        stage: Any = own.default_factory
+        if is_dataclass(stage):
+            yield from ((own.name, part.name) for part in fields(stage))
+        else:
+            yield None, own.name
+
+
+_NUMBER = r"(\d*\.?\d+)\s*"
+_DURATION = re.compile(f"{_NUMBER}|(?:{_NUMBER}h)?\\s*(?:{_NUMBER}m)?\\s*(?:{_NUMBER}s)?")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration written like ``90s``, ``10m``, ``1.5h`` or ``1h30m``; a bare number is in seconds.
+
+    Raises:
+        ConfigError: if the text is no positive duration.
+
+    Example:
+        >>> parse_duration("1h30m")
+        5400.0
+    """
+    match = _DURATION.fullmatch(text.strip().lower())
+    seconds = 0.0
+    if match is not None:
+        bare, *parts = (float(part or 0) for part in match.groups())
+        seconds = bare + sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
+    if seconds <= 0:
+        raise ConfigError(f"cannot read the duration {text!r}; write 90s, 10m, 1.5h or 1h30m")
+    return seconds
+
+
+_POSITIVE = {"learning_rate", "head_learning_rate", "epochs", "steps", "batch_reviews", "max_gradient_norm"}
+_POSITIVE |= {"evaluations_per_epoch", "patience", "checkpoint_seconds", "threads"}
+_NOT_NEGATIVE = {"weight_decay", "trained_layers", "seed"}
+_FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction"}
+
+
+def _faults(config: FitConfig) -> Iterator[str]:
+    values = {name: getattr(getattr(config, stage) if stage else config, name) for stage, name in setting_names()}
+    wrong = [name for name, value in values.items() if not _fits(value, _hints()[name])]
+    if wrong:
+        yield from (f"{name} must be {_type_name(_hints()[name])}, found {values[name]!r}" for name in wrong)
+        return
+    for name, value in values.items():
+        if value is None:
+            continue
+        if name in _POSITIVE and not value > 0:
+            yield f"{name} must be above 0, found {value}"
+        if name in _NOT_NEGATIVE and not value >= 0:
+            yield f"{name} must be 0 or more, found {value}"
+        if name in _FRACTIONS and not 0 <= value < 1:
+            yield f"{name} must be at least 0 and below 1, found {value}"
+    if config.backbone.max_tokens < 8:
+        yield f"max_tokens must be at least 8, found {config.backbone.max_tokens}"
+    if config.split.validation_fraction + config.split.test_fraction > 0.9:
+        yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
+    if config.split.validation_fraction == 0:
+        yield "validation_fraction must be above 0: training stops on the validation reviews"
+    if config.time_budget is not None:
+        try:
+            parse_duration(config.time_budget)
+        except ConfigError as error:
+            yield str(error)
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    """Type of each setting by its flat name."""
+    stages = get_type_hints(FitConfig)
+    return {name: get_type_hints(stages[stage])[name] if stage else stages[name] for stage, name in setting_names()}
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name.rpartition(".")[2], known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    return f"unknown setting {name!r}; {hint}"
+
+
+def _build(kind: type[Any], mapping: Mapping[str, Any], prefix: str, faults: list[str]) -> Any:
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        if key not in hints:
+            faults.append(_unknown(name, list(hints)))
+        elif is_dataclass(hints[key]):
+            if isinstance(value, Mapping):
+                values[key] = _build(hints[key], value, f"{name}.", faults)
+            else:
+                faults.append(f"{name} must be a table of settings, found {value!r}")
+        elif not _fits(value, hints[key]):
+            faults.append(f"{name} must be {_type_name(hints[key])}, found {value!r}")
+        else:
+            values[key] = float(value) if hints[key] is float else value
+    if faults:
+        return None
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        faults.append(str(error))
+        return None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if isinstance(hint, UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def _type_name(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(get_args(hint))
+    if isinstance(hint, UnionType):
+        return " or ".join(_type_name(option) for option in get_args(hint) if option is not type(None))
+    return {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[hint]

@@ -1,0 +1,292 @@
+"""From a table to checked reviews: what cannot be used is dropped and counted, what is unusual is told."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from arro3.core import Table
+
+from ratecast.config import ColumnsConfig
+from ratecast.data.columns import Columns, find_columns
+from ratecast.data.read import Source, read_table
+from ratecast.data.report import DataReport, count_ratings, describe_texts
+from ratecast.data.table import TableRead
+from ratecast.data.values import BooleanArray, Numbers, read_numbers, read_strings, read_times
+from ratecast.data.wording import counted
+from ratecast.errors import DataError, ScaleError
+from ratecast.records import Reviews, StringArray, TimeArray, strings
+from ratecast.scale import FloatArray, IntArray, RatingScale
+
+LONG_TEXT_CHARACTERS: Final = 100_000
+"""Longer texts are kept, and told: they may be several reviews run together."""
+
+_PARTS: Final = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedReviews:
+    """Reviews from a table, with the way back to it.
+
+    Attributes:
+        reviews: the kept reviews.
+        scale: the scale of their ratings, None if they have none.
+        report: what was found and dropped.
+        table: the whole table as it was read.
+        rows: row of the table of each kept review, shape ``(review,)``, ascending.
+    """
+
+    reviews: Reviews
+    scale: RatingScale | None
+    report: DataReport
+    table: Table
+    rows: IntArray
+
+
+def load_reviews(
+    source: Source,
+    config: ColumnsConfig | None = None,
+    *,
+    need_rating: bool,
+    scale: RatingScale | None = None,
+    drop_duplicates: bool = True,
+    minimum_rows: int = 1,
+) -> LoadedReviews:
+    """Read a table and make reviews of its rows.
+
+    Args:
+        source: what `read_table` reads.
+        config: columns that are known already, the SQL query and the scale; all of it found by default.
+        need_rating: True drops rows without a usable rating. False keeps them, with NaN, and is never refused for ratings.
+        scale: the scale that ratings must be on; by default the configuration's, or else the one that explains them best.
+        drop_duplicates: whether to drop copies of a review (same text, title, rating, user and item). Where this and
+            ``need_rating`` are False, every row is kept, also one without a text.
+        minimum_rows: refuse fewer kept reviews than this.
+
+    Raises:
+        DataError: if the table cannot be read, a column is not found, ratings are words, or too few reviews are left.
+        ScaleError: if ratings are needed and the scale cannot be read or there is only one rating.
+
+    Example:
+        ``load_reviews("reviews.csv", need_rating=True).report.lines()``
+    """
+    config = config or ColumnsConfig()
+    read = read_table(source, query=config.query)
+    try:
+        return _load(read, config, scale, need_rating=need_rating, drop_duplicates=drop_duplicates, minimum_rows=minimum_rows)
+    except (DataError, ScaleError) as error:  # what was odd on the way may be the cause
+        raise type(error)("; ".join([str(error), *read.notes[:2]])) from None
+
+
+def _load(
+    read: TableRead,
+    config: ColumnsConfig,
+    scale: RatingScale | None,
+    *,
+    need_rating: bool,
+    drop_duplicates: bool,
+    minimum_rows: int,
+) -> LoadedReviews:
+    table, columns = read.table, find_columns(read.table, config, need_rating=need_rating)
+    sieve = _Sieve(read)
+    texts = strings(text or "" for text in read_strings(table[columns.text]))
+    if need_rating or drop_duplicates:
+        sieve.drop("no text", [not text.strip() for text in texts])
+    rated = _read_ratings(sieve, columns.rating, config.scale, scale, need_rating=need_rating)
+    reviews, notes = _make_reviews(table, columns, texts, rated.ratings)
+    if drop_duplicates:
+        sieve.drop("duplicate", _is_copy(reviews, sieve.kept))
+    sieve.refuse_fewer(minimum_rows)
+
+    rows = np.flatnonzero(sieve.kept).astype(np.int64)
+    reviews = reviews.take(rows)
+    languages, words = describe_texts(reviews.text.tolist())
+    report = DataReport(
+        source=read.source,
+        columns=columns,
+        rows_read=table.num_rows,
+        rows_kept=len(rows),
+        dropped=sieve.dropped,
+        conflicting_texts=_count_conflicts(reviews),
+        scale=rated.scale,
+        rating_counts={} if rated.scale is None or reviews.rating is None else count_ratings(reviews.rating, rated.scale),
+        languages=languages,
+        text_words=words,
+        notes=(*read.notes, *rated.notes, *notes, *_text_notes(reviews.text)),
+    )
+    return LoadedReviews(reviews=reviews, scale=rated.scale, report=report, table=table, rows=rows)
+
+
+class _Sieve:
+    """Which rows are kept, and how many were dropped for which reason; a row is dropped for the first that applies."""
+
+    def __init__(self, read: TableRead) -> None:
+        self.read = read
+        self.kept: BooleanArray = np.ones(read.table.num_rows, dtype=np.bool_)
+        self.dropped: dict[str, int] = {}
+
+    def drop(self, reason: str, rows: Sequence[bool] | BooleanArray) -> None:
+        """Drop the rows where ``rows`` is true."""
+        new = np.asarray(rows, dtype=np.bool_) & self.kept
+        if new.any():
+            self.dropped[reason] = int(new.sum())
+            self.kept &= ~new
+
+    def refuse_fewer(self, minimum: int) -> None:
+        """Raise a `DataError` if fewer rows are left."""
+        kept = int(self.kept.sum())
+        if kept >= minimum:
+            return
+        found = f"{counted(kept, 'usable review') if kept else 'no usable review'} in {counted(len(self.kept), 'row')}"
+        why = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        reasons = f" (dropped: {why})" if why else ""
+        raise DataError(f"found {found} of {self.read.source}{reasons}; expected at least {minimum}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rated:
+    ratings: FloatArray | None = None
+    scale: RatingScale | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _read_ratings(
+    sieve: _Sieve, name: str | None, written_scale: str | None, scale: RatingScale | None, *, need_rating: bool
+) -> _Rated:
+    """Ratings of all rows, NaN where there is none that can be used; such rows are dropped if ratings are needed."""
+    if name is None:
+        return _Rated(scale=scale)
+    table = sieve.read.table
+    numbers = read_numbers(table[name])
+    ratings = np.where(np.isfinite(numbers.values), numbers.values, np.nan)
+    if need_rating:
+        _refuse_words(numbers, table, name)
+        sieve.drop("no rating", numbers.is_absent)
+        sieve.drop("rating is not a number", np.isnan(ratings))
+        sieve.refuse_fewer(1)
+    usable = ratings[sieve.kept & ~np.isnan(ratings)]
+    scale = scale or _choose_scale(usable, name, written_scale, need_rating=need_rating)
+    if scale is not None:
+        is_off = ~np.isnan(ratings) & ~scale.contains(ratings)
+        ratings[is_off] = np.nan
+        if need_rating:
+            sieve.drop("rating off the scale", is_off)
+    notes = _rating_notes(numbers, ratings, scale, need_rating=need_rating)
+    return _Rated(ratings=None if np.isnan(ratings).all() else ratings, scale=scale, notes=tuple(notes))
+
+
+def _refuse_words(numbers: Numbers, table: Table, name: str) -> None:
+    words, filled = int(numbers.is_word.sum()), int((~numbers.is_absent).sum())
+    if words <= 0.5 * filled:
+        return
+    cells = read_strings(table[name])[numbers.is_word]
+    examples = ", ".join(repr(cell if len(cell) <= 40 else f"{cell[:40]}…") for cell in list(dict.fromkeys(cells))[:3])
+    raise DataError(
+        f"the rating column {name!r} holds words such as {examples}; expected numbers such as 4 or 4.5: "
+        "replace each word by a number, or choose with --rating-column"
+    )
+
+
+def _choose_scale(ratings: FloatArray, name: str, written: str | None, *, need_rating: bool) -> RatingScale | None:
+    if written is not None:
+        # A continuous scale takes its bins from ratings, which must all lie on it; those that do not are dropped afterwards.
+        ends = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", written.partition("/")[0])]
+        ratings = ratings[(ratings >= min(ends)) & (ratings <= max(ends))] if ends else ratings
+    different = np.unique(ratings)
+    if len(different) < 2 and not need_rating:
+        return None
+    if len(different) == 1:
+        raise ScaleError(
+            f"found only the rating {different[0]:g} in the column {name!r}; expected at least two different ratings: "
+            "add reviews, or choose another column with --rating-column"
+        )
+    return RatingScale.infer(ratings) if written is None else RatingScale.parse(written, ratings if len(ratings) else None)
+
+
+def _text_notes(texts: StringArray) -> list[str]:
+    notes = []
+    repeats = len(texts) - len(set(texts))
+    if repeats:
+        what = counted(repeats, "review repeats", "reviews repeat")
+        notes.append(f"{what} the text of another; a split keeps them on one side")
+    lengths = [len(text) for text in texts if len(text) > LONG_TEXT_CHARACTERS]
+    if lengths:
+        what = counted(len(lengths), "text is", "texts are")
+        notes.append(f"{what} longer than {LONG_TEXT_CHARACTERS:,} characters (the longest: {max(lengths):,})")
+    return notes
+
+
+def _rating_notes(numbers: Numbers, ratings: FloatArray, scale: RatingScale | None, *, need_rating: bool) -> list[str]:
+    notes = []
+    if numbers.decimal_commas:
+        what = counted(numbers.decimal_commas, "rating is", "ratings are")
+        notes.append(f"{what} written with a decimal comma and read as a decimal")
+    if need_rating:
+        return notes
+    unusable, absent = int((np.isnan(ratings) & ~numbers.is_absent).sum()), int(numbers.is_absent.sum())
+    if absent:
+        notes.append(f"{counted(absent, 'row has', 'rows have')} no rating")
+    if unusable:
+        notes.append(f"{counted(unusable, 'rating is', 'ratings are')} no number on the scale and ignored")
+    if scale is None and not np.isnan(ratings).all():
+        notes.append(f"all ratings are {np.nanmax(ratings):g}, from which no scale can be told")
+    return notes
+
+
+def _make_reviews(table: Table, columns: Columns, texts: StringArray, ratings: FloatArray | None) -> tuple[Reviews, list[str]]:
+    """A review of each row of the table, and notes on their times."""
+    roles = columns.roles()
+    given: dict[str, Any] = {
+        role: read_strings(table[roles[role]]) for role in ("title", "user", "item", "category", "split") if role in roles
+    }
+    if "split" in given:
+        folded = (part and part.strip().lower() for part in given["split"])
+        given["split"] = strings(_PARTS.get(part, part) if part else None for part in folded)
+    ids = read_strings(table[columns.id]) if columns.id else strings([None] * len(texts))
+    ids = strings(str(row) if name is None else name for row, name in enumerate(ids))
+    time, notes = _read_time(table, columns.time)
+    numbers = {name: read_numbers(table[name]).values for name in columns.numbers}
+    return Reviews(text=texts, id=ids, rating=ratings, time=time, numbers=numbers, **given), notes
+
+
+def _read_time(table: Table, name: str | None) -> tuple[TimeArray | None, list[str]]:
+    if name is None:
+        return None, []
+    times, unreadable = read_times(table[name])
+    if np.isnat(times).all():
+        return None, [f"no cell of the time column {name!r} could be read as a time; the column is not used"]
+    if unreadable:
+        return times, [
+            f"{counted(unreadable, 'cell')} of the time column {name!r} could not be read as a time and counts as unknown"
+        ]
+    return times, []
+
+
+def _is_copy(reviews: Reviews, kept: BooleanArray) -> BooleanArray:
+    """Which of the kept reviews repeat an earlier one: same text, title, rating, user and item, as far as these are known."""
+    copies = np.zeros(len(reviews), dtype=np.bool_)
+    ratings = (
+        [None] * len(reviews)
+        if reviews.rating is None
+        else [None if math.isnan(rating) else rating for rating in reviews.rating]
+    )
+    parts = [part for part in (reviews.title, reviews.user, reviews.item) if part is not None]
+    seen: set[tuple[Any, ...]] = set()
+    for row in np.flatnonzero(kept):
+        key = (reviews.text[row].strip(), ratings[row], *(part[row] for part in parts))
+        copies[row] = key in seen
+        seen.add(key)
+    return copies
+
+
+def _count_conflicts(reviews: Reviews) -> int:
+    if reviews.rating is None:
+        return 0
+    first: dict[str, float] = {}
+    conflicting: set[str] = set()
+    for text, rating in zip(reviews.text, reviews.rating.tolist(), strict=True):
+        if not math.isnan(rating) and first.setdefault(text.strip(), rating) != rating:
+            conflicting.add(text.strip())
+    return len(conflicting)

@@ -1,0 +1,129 @@
+"""A scikit-learn estimator: ratecast in pipelines, cross-validation and grid search."""
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import NotFittedError
+
+from ratecast.config import FitConfig, setting_names
+from ratecast.errors import ConfigError
+from ratecast.fitting import fit
+from ratecast.predict import Predictor, load
+from ratecast.progress import ConsoleReporter, SilentReporter
+from ratecast.scale import FloatArray
+
+
+class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Predicts ratings from texts, with scikit-learn's verbs.
+
+    Args:
+        out: folder for the model; a temporary one that vanishes with the estimator by default.
+        verbose: whether to show progress on standard error.
+        **settings: settings of `FitConfig`: ``time_budget``, ``seed``, ``threads``, or ``stage__name`` such as
+            ``train__learning_rate`` and ``backbone__max_tokens``.
+
+    Attributes:
+        model_: the fitted `Predictor`.
+        classes_: the rating levels in the order of `predict_proba`'s columns, shape ``(level,)``.
+
+    Raises:
+        ConfigError: if a setting does not exist.
+
+    Example:
+        ``cross_val_score(RatingEstimator(time_budget="2m"), texts, ratings, scoring="neg_root_mean_squared_error")``
+    """
+
+    def __init__(self, *, out: str | Path | None = None, verbose: bool = False, **settings: Any) -> None:
+        self.out = out
+        self.verbose = verbose
+        self._settings = {}
+        self.set_params(**settings)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Every setting by the name that `set_params` takes; ``deep`` changes nothing."""
+        return {"out": self.out, "verbose": self.verbose} | _defaults() | self._settings
+
+    def set_params(self, **params: Any) -> "RatingEstimator":
+        """Change settings.
+
+        Raises:
+            ConfigError: naming every setting that does not exist.
+        """
+        known = _defaults()
+        unknown = [name for name in params if name not in known and name not in {"out", "verbose"}]
+        if unknown:
+            raise ConfigError(f"unknown setting {', '.join(map(repr, unknown))}; known are {', '.join(known)}")
+        for name, value in params.items():
+            if name in {"out", "verbose"}:
+                setattr(self, name, value)
+            else:
+                self._settings[name] = value
+        return self
+
+    def fit(self, X: Sequence[str], y: ArrayLike) -> "RatingEstimator":
+        """Fit on texts and their ratings, shape ``(text,)``.
+
+        Raises:
+            RatecastError: as `ratecast.fit` does.
+        """
+        settings = {name.partition("__")[2] or name: value for name, value in self._settings.items()}
+        self._temporary = None if self.out else tempfile.TemporaryDirectory(prefix="ratecast-")
+        folder = Path(self.out) if self.out else Path(self._temporary.name) / "model"  # type: ignore[union-attr]
+        reporter = ConsoleReporter() if self.verbose else SilentReporter()
+        self.model_ = fit(out=folder, texts=list(X), ratings=y, reporter=reporter, **settings)
+        self.classes_ = np.asarray(self.model_.scale.levels)
+        return self
+
+    def predict(self, X: Sequence[str]) -> FloatArray:
+        """Expected rating of each text, shape ``(text,)``."""
+        return self._fitted().predict(list(X)).rating
+
+    def predict_proba(self, X: Sequence[str]) -> FloatArray:
+        """Probability of each level, shape ``(text, level)``; the levels are `classes_`."""
+        return self._fitted().probabilities(list(X))
+
+    def _fitted(self) -> Predictor:
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this RatingEstimator is not fitted yet: call fit first")
+        model: Predictor = self.model_
+        return model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {"out": self.out, "verbose": self.verbose, "_settings": self._settings}
+        return state | ({"folder": _packed(self._fitted().folder)} if hasattr(self, "model_") else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        packed = state.pop("folder", None)
+        self.__dict__.update(state)
+        if packed is not None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="ratecast-")
+            with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+                archive.extractall(self._temporary.name)
+            self.model_ = load(self._temporary.name)
+            self.classes_ = np.asarray(self.model_.scale.levels)
+
+
+def _defaults() -> dict[str, Any]:
+    config = FitConfig()
+    return {
+        f"{stage}__{name}" if stage else name: getattr(getattr(config, stage) if stage else config, name)
+        for stage, name in setting_names()
+    }
+
+
+def _packed(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    return buffer.getvalue()

@@ -1,0 +1,48 @@
+"""How good a model is, and how sure that is: arrays in; metrics, intervals, a contest and a report out."""
+
+from ratecast.evaluate.bootstrap import Difference, bootstrap_intervals, paired_difference
+from ratecast.evaluate.calibration import Reliability, expected_calibration_error, reliability
+from ratecast.evaluate.contest import Contest, Entry, run_contest
+from ratecast.evaluate.metrics import (
+    METRICS,
+    MetricInfo,
+    Metrics,
+    accuracy,
+    compute_metrics,
+    mean_absolute_error,
+    mean_squared_error,
+    negative_log_likelihood,
+    quadratic_weighted_kappa,
+    ranked_probability_score,
+    root_mean_squared_error,
+    spearman_correlation,
+    within_one_level,
+)
+from ratecast.evaluate.report import CurvePoint, write_report
+
+__all__ = [
+    "METRICS",
+    "MetricInfo",
+    "Metrics",
+    "compute_metrics",
+    "bootstrap_intervals",
+    "paired_difference",
+    "Difference",
+    "run_contest",
+    "Contest",
+    "Entry",
+    "write_report",
+    "CurvePoint",
+    "reliability",
+    "Reliability",
+    "accuracy",
+    "within_one_level",
+    "quadratic_weighted_kappa",
+    "spearman_correlation",
+    "mean_squared_error",
+    "root_mean_squared_error",
+    "mean_absolute_error",
+    "negative_log_likelihood",
+    "ranked_probability_score",
+    "expected_calibration_error",
+]

@@ -1,0 +1,98 @@
+"""From torch to the files of a model folder."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from ratecast.errors import RatecastError
+from ratecast.model.graph import GRAPH_FILE, TOKENIZER_FILE, OnnxGraph, graph_settings
+from ratecast.model.rater import ProbabilityGraph, Rater
+from ratecast.model.store import Component, create_component
+from ratecast.scale import FloatArray
+from ratecast.text import TextEncoder, pad
+
+WEIGHTS_FILE = "model.safetensors"
+BACKBONE_FILE = "backbone.json"
+AGREEMENT = 1e-4
+"""Largest difference allowed between a probability of torch and of the exported graph."""
+
+
+def export_rater(rater: Rater, encoder: TextEncoder, folder: Path, sample: Sequence[str]) -> tuple[Component, Component]:
+    """Write a rater as an ONNX graph and as safetensors weights, and check that the graph gives the same answers.
+
+    Args:
+        rater: the trained network.
+        encoder: its tokenizer.
+        folder: where to write.
+        sample: texts to compare torch and the graph on.
+
+    Returns:
+        The graph component, which predicts, and the weights component, which training can go on from.
+
+    Raises:
+        RatecastError: if torch and the graph disagree by more than 1e-4.
+    """
+    rater = rater.eval().cpu()
+    encoder.save(folder / TOKENIZER_FILE)
+    _write_graph(rater, encoder, folder / GRAPH_FILE)
+    weights = {name: tensor.contiguous() for name, tensor in rater.state_dict().items()}
+    save_file(_without_shared(weights), folder / WEIGHTS_FILE)
+    rater.backbone.config.to_json_file(folder / BACKBONE_FILE)  # type: ignore[union-attr, operator]
+    levels = len(rater.head.scale)
+    graph = create_component(folder, "graph", "onnx", [GRAPH_FILE, TOKENIZER_FILE], **graph_settings(encoder))
+    difference = np.abs(
+        torch_probabilities(rater, encoder, sample) - OnnxGraph.load(folder, graph, levels).probabilities(sample)
+    ).max()
+    if difference > AGREEMENT:
+        raise RatecastError(f"the exported graph differs from torch by {difference:.2g}; expected at most {AGREEMENT:g}")
+    stored = create_component(folder, "weights", "weights", [WEIGHTS_FILE, BACKBONE_FILE], pooling=rater.pooling)
+    return graph, stored
+
+
+def torch_probabilities(rater: Rater, encoder: TextEncoder, texts: Sequence[str]) -> FloatArray:
+    """Level probabilities by torch, shape ``(text, level)``."""
+    tokenised = encoder.encode(texts)
+    batch = pad(tokenised.ids, np.arange(len(texts)), pad_id=encoder.settings.pad_id, pad_left=encoder.settings.pad_left)
+    with torch.inference_mode():
+        found = ProbabilityGraph(rater)(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask))
+    probabilities: FloatArray = found.double().numpy()
+    return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def _write_graph(rater: Rater, encoder: TextEncoder, path: Path) -> None:
+    example = pad(encoder.encode(["good", "very good indeed"]).ids, np.arange(2), pad_id=encoder.settings.pad_id, pad_left=False)
+    inputs = (torch.from_numpy(example.input_ids), torch.from_numpy(example.attention_mask))
+    shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("token")}
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # torch 2.13 warns of its own deprecated calls while it traces; nothing there is ours to change.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            ProbabilityGraph(rater),
+            inputs,
+            str(path),
+            dynamo=True,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["probabilities"],
+            dynamic_shapes=(shape, shape),
+            external_data=False,
+            verbose=False,
+        )
+    logger.setLevel(level)
+
+
+def _without_shared(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tied weights are stored once under each name: safetensors refuses tensors that share memory."""
+    seen: set[int] = set()
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in weights.items():
+        found[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return found

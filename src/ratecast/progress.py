@@ -1,0 +1,61 @@
+"""How long work tells what it is doing: nothing below the command line prints; it tells a `Reporter`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+Advance = Callable[[int, str], None]
+"""Called with the number of units done since the last call and a short note that is shown beside the bar."""
+
+
+class Reporter(Protocol):
+    """Where messages and progress go."""
+
+    def tell(self, message: str) -> None:
+        """Show one line of text."""
+
+    def track(self, task: str, total: int) -> AbstractContextManager[Advance]:
+        """Show a progress bar of ``total`` units, with the time left, while the context is open."""
+
+
+class SilentReporter:
+    """Shows nothing."""
+
+    def tell(self, message: str) -> None:
+        """Do nothing."""
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        """Do nothing."""
+        yield lambda units, note: None
+
+
+class ConsoleReporter:
+    """Shows messages and progress bars on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def tell(self, message: str) -> None:
+        """Show one line of text."""
+        self._console.print(message, markup=False)
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        """Show a bar that disappears when done; without a terminal, nothing is drawn."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task_id = progress.add_task(task, total=total, note="")
+            yield lambda units, note: progress.update(task_id, advance=units, note=note)

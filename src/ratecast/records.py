@@ -1,0 +1,225 @@
+"""What flows through ratecast: reviews in, predictions out, each as a batch of columns."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ratecast.errors import DataError, ShapeError
+from ratecast.scale import QUANTILES, FloatArray, RatingScale
+
+StringArray = NDArray[np.object_]
+"""Strings (or None where absent) as a NumPy array of objects."""
+
+TimeArray = NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """One review to be rated; only the text is needed."""
+
+    text: str
+    id: str | None = None
+    title: str | None = None
+    item: str | None = None
+    user: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reviews:
+    """A batch of reviews, one array for each column, all of shape ``(review,)``.
+
+    Attributes:
+        text: the review's own words, without the title.
+        id: what names the review in the user's table; row numbers by default.
+        rating: ratings in units of the scale, NaN where a review has none; None if no review has one.
+        title, item, user, category: strings, None where absent.
+        time: when the review was written, NaT where unknown.
+        numbers: further numeric columns by name.
+        split: the part ("train", "validation" or "test") that the user assigned each review to.
+
+    Raises:
+        ShapeError: if two columns differ in length.
+    """
+
+    text: StringArray
+    id: StringArray = field(default_factory=lambda: np.empty(0, dtype=object))
+    rating: FloatArray | None = None
+    title: StringArray | None = None
+    item: StringArray | None = None
+    user: StringArray | None = None
+    category: StringArray | None = None
+    time: TimeArray | None = None
+    numbers: Mapping[str, FloatArray] = field(default_factory=dict)
+    split: StringArray | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.id):
+            object.__setattr__(self, "id", strings(str(row) for row in range(len(self.text))))
+        for name, column in self._columns():
+            if column.shape != (len(self.text),):
+                raise ShapeError(f"the column {name!r} has the shape {column.shape}, the texts have ({len(self.text)},)")
+
+    @classmethod
+    def from_texts(cls, texts: Sequence[str], ratings: ArrayLike | None = None) -> "Reviews":
+        """Reviews of bare texts, with their ratings if there are any.
+
+        Raises:
+            DataError: if a text is not a string.
+            ShapeError: if there are not as many ratings as texts.
+        """
+        if isinstance(texts, str):
+            raise DataError("expected a list of texts, found one string; put it into a list")
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(f"text {row} is of type {type(text).__name__}; expected a string")
+        return cls(text=strings(texts), rating=None if ratings is None else np.asarray(ratings, dtype=np.float64))
+
+    @classmethod
+    def from_reviews(cls, reviews: Sequence[Review]) -> "Reviews":
+        """Batch of single reviews; a column that no review fills stays None."""
+        columns: dict[str, Any] = {"text": strings(review.text for review in reviews)}
+        for name in ("title", "item", "user", "category"):
+            column = strings(getattr(review, name) for review in reviews)
+            if any(value is not None for value in column):
+                columns[name] = column
+        ids = strings(str(row) if review.id is None else review.id for row, review in enumerate(reviews))
+        return cls(id=ids, **columns)
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def take(self, rows: ArrayLike) -> "Reviews":
+        """The reviews at the given row numbers (or where a boolean mask is true), in that order."""
+        chosen = np.asarray(rows)
+        if chosen.dtype != np.bool_:
+            chosen = chosen.astype(np.int64)
+        columns: dict[str, Any] = {name: column[chosen] for name, column in self._columns() if "." not in name}
+        return Reviews(numbers={name: column[chosen] for name, column in self.numbers.items()}, **columns)
+
+    def rated(self) -> FloatArray:
+        """The ratings.
+
+        Raises:
+            DataError: if a review has none.
+        """
+        if self.rating is None or np.isnan(self.rating).any():
+            raise DataError("expected a rating for every review, found reviews without one")
+        return self.rating
+
+    def joined(self) -> list[str]:
+        """What the model reads of each review: the title, if there is one, on a line before the text."""
+        if self.title is None:
+            return list(self.text)
+        return [f"{title}\n{text}" if title else text for title, text in zip(self.title, self.text, strict=True)]
+
+    def _columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if part.name == "numbers":
+                yield from ((f"numbers.{name}", column) for name, column in value.items())
+            elif value is not None:
+                yield part.name, value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says of one review.
+
+    Attributes:
+        rating: expected rating, which minimises squared error.
+        median: median rating, which minimises absolute error.
+        mode: most probable level.
+        probabilities: probability of each level by the level's value; they sum to one.
+        id: the review's id, if it had one.
+        interval: lowest and highest rating of a prediction interval, if the model has intervals.
+        warnings: what to know before trusting this prediction ("the middle of the text was left out").
+    """
+
+    rating: float
+    median: float
+    mode: float
+    probabilities: Mapping[float, float]
+    id: str | None = None
+    interval: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions(Sequence[Prediction]):
+    """A batch of predictions; behaves like a list of `Prediction` and gives each quantity as an array.
+
+    Attributes:
+        probabilities: shape ``(review, level)``, each row summing to one.
+        scale: the scale whose levels they belong to.
+        id: the reviews' ids, shape ``(review,)``.
+        interval: shape ``(review, 2)``, if the model has intervals.
+        warnings: for each review what to know before trusting its prediction.
+    """
+
+    probabilities: FloatArray
+    scale: RatingScale
+    id: StringArray | None = None
+    interval: FloatArray | None = None
+    warnings: tuple[tuple[str, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.probabilities.ndim != 2 or self.probabilities.shape[1] != len(self.scale):
+            raise ShapeError(f"expected probabilities of shape (review, {len(self.scale)}), found {self.probabilities.shape}")
+
+    @property
+    def rating(self) -> FloatArray:
+        """Expected ratings, shape ``(review,)``."""
+        return self.scale.mean(self.probabilities)
+
+    @property
+    def median(self) -> FloatArray:
+        """Median ratings, shape ``(review,)``."""
+        return self.scale.median(self.probabilities)
+
+    @property
+    def mode(self) -> FloatArray:
+        """Most probable levels, shape ``(review,)``."""
+        return self.scale.mode(self.probabilities)
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            rows = range(len(self))[index]
+            return [self[row] for row in rows]
+        row = range(len(self))[index]
+        probabilities = self.probabilities[row : row + 1]
+        return Prediction(
+            rating=float(self.scale.mean(probabilities)[0]),
+            median=float(self.scale.median(probabilities)[0]),
+            mode=float(self.scale.mode(probabilities)[0]),
+            probabilities=dict(zip(self.scale.levels, map(float, probabilities[0]), strict=True)),
+            id=None if self.id is None else self.id[row],
+            interval=None if self.interval is None else (float(self.interval[row, 0]), float(self.interval[row, 1])),
+            warnings=() if self.warnings is None else self.warnings[row],
+        )
+
+    def columns(self) -> dict[str, FloatArray]:
+        """The columns that prediction adds to a table, by name, each of shape ``(review,)``.
+
+        ``predicted_rating``, ``predicted_median``, ``predicted_mode`` and, for each level, ``p_<level>``; on a continuous
+        scale quantile columns ``q_<percent>`` in place of the levels' probabilities.
+        """
+        found = {"predicted_rating": self.rating, "predicted_median": self.median, "predicted_mode": self.mode}
+        if self.scale.is_continuous:
+            quantiles = self.scale.quantiles(self.probabilities, QUANTILES)
+            return found | {f"q_{fraction * 100:g}": quantiles[:, index] for index, fraction in enumerate(QUANTILES)}
+        return found | {f"p_{label}": self.probabilities[:, index] for index, label in enumerate(self.scale.labels)}
+
+
+def strings(values: Any) -> StringArray:
+    """Array of Python strings (or None), shape ``(review,)``, from any iterable of them."""
+    items = list(values)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array

@@ -1,0 +1,78 @@
+"""Batches of texts of similar length, so that little compute goes to padding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratecast.text.tokenise import TokenIds
+
+INFERENCE_BATCH: Final = 16
+"""Reviews in a batch at prediction: on two AVX2 cores 16 was faster than 8 and 32 (62 against 39 and 49 reviews a second)."""
+
+_POOLED_BATCHES: Final = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Padded token ids.
+
+    Attributes:
+        rows: row of each text in what the batch was taken from, shape ``(batch,)``.
+        input_ids: shape ``(batch, token)``.
+        attention_mask: 1 for a token and 0 for padding, shape ``(batch, token)``.
+    """
+
+    rows: NDArray[np.int64]
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+
+
+def inference_batches(lengths: NDArray[np.int64], batch_reviews: int = INFERENCE_BATCH) -> list[NDArray[np.int64]]:
+    """Rows grouped by length, longest first, so that too little memory shows at once.
+
+    Args:
+        lengths: tokens of each text, shape ``(text,)``.
+        batch_reviews: texts in a batch.
+
+    Returns:
+        Row numbers of each batch; every row is in exactly one.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    return [order[start : start + batch_reviews] for start in range(0, len(order), batch_reviews)]
+
+
+def training_batches(lengths: NDArray[np.int64], batch_reviews: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Random batches of texts of similar length for one pass.
+
+    Rows are shuffled, every 50 batches' worth of them is sorted by length and cut into batches, and the batches are
+    shuffled: random enough for stochastic gradients, with little padding.
+
+    Returns:
+        Row numbers of each batch; every row is in exactly one. The same seed and epoch give the same batches.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    pool = batch_reviews * _POOLED_BATCHES
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(order), pool):
+        rows = order[start : start + pool]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        batches.extend(rows[first : first + batch_reviews] for first in range(0, len(rows), batch_reviews))
+    return [batches[index] for index in rng.permutation(len(batches))]
+
+
+def pad(ids: Sequence[TokenIds], rows: NDArray[np.int64], *, pad_id: int, pad_left: bool) -> Batch:
+    """The texts at ``rows``, filled up to the longest of them."""
+    width = max(len(ids[row]) for row in rows)
+    input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for line, row in enumerate(rows):
+        length = len(ids[row])
+        where = slice(width - length, width) if pad_left else slice(0, length)
+        input_ids[line, where] = ids[row]
+        mask[line, where] = 1
+    return Batch(rows=rows, input_ids=input_ids, attention_mask=mask)
+

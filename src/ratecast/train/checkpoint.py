@@ -1,0 +1,135 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ratecast.errors import ConfigError, ModelFolderError
+from ratecast.model.rater import Rater
+from ratecast.model.store import explained_write
+from ratecast.train.optim import trained_weights
+
+CHECKPOINT_FILE: Final = "checkpoint.safetensors"
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """Where a run stands.
+
+    Attributes:
+        fingerprint: hash of the data and of the settings that decide the weights.
+        steps: steps of the plan.
+        allowed_seconds: time limit of the plan; None without one.
+        step: steps done.
+        seconds: time spent, over all sessions of the run.
+        best_score: lowest validation RMSE so far.
+        best_step: the step it was reached at.
+        stale: evaluations since then.
+        curve: the evaluations so far.
+        best: copy of the trained weights at ``best_step``.
+    """
+
+    fingerprint: str
+    steps: int
+    allowed_seconds: float | None = None
+    step: int = 0
+    seconds: float = 0.0
+    best_score: float = float("inf")
+    best_step: int = 0
+    stale: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def keep_best(self, rater: Rater, score: float) -> None:
+        """Take note of an evaluation, and of the weights if it is the best so far."""
+        if score < self.best_score:
+            self.best_score, self.best_step, self.stale = score, self.step, 0
+            self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(rater).items()}
+        else:
+            self.stale += 1
+
+    def restore_best(self, rater: Rater) -> None:
+        """Put the best weights back into the rater."""
+        weights = trained_weights(rater)
+        with torch.no_grad():
+            for name, best in self.best.items():
+                weights[name].copy_(best)
+
+
+def save_checkpoint(folder: Path, state: TrainingState, rater: Rater, optimizer: torch.optim.Optimizer) -> None:
+    """Write a checkpoint; the older one stays whole until the new one is.
+
+    Raises:
+        OutputError: if the disk is full or the folder cannot be written.
+    """
+    tensors = {f"rater/{name}": weight for name, weight in trained_weights(rater).items()}
+    tensors |= {f"best/{name}": weight for name, weight in state.best.items()}
+    names = _names(rater)
+    for weight, moments in optimizer.state.items():
+        tensors |= {f"optimizer/{names[id(weight)]}/{key}": torch.as_tensor(value) for key, value in moments.items()}
+    tensors["random"] = torch.get_rng_state()
+    facts = {key: value for key, value in vars(state).items() if key != "best"}
+    partial = folder / f"{CHECKPOINT_FILE}.partial"
+    with explained_write(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        try:
+            save_file(contiguous, partial, metadata={"state": json.dumps(facts)})
+        except SafetensorError as error:
+            partial.unlink(missing_ok=True)
+            raise OSError(*_errno_of(error)) from None
+        os.replace(partial, folder / CHECKPOINT_FILE)
+
+
+def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: torch.optim.Optimizer) -> TrainingState | None:
+    """Put a run back to its last checkpoint; None if there is none.
+
+    Raises:
+        ConfigError: if the checkpoint belongs to other data or settings.
+        ModelFolderError: if it is damaged.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            facts: dict[str, Any] = json.loads(file.metadata()["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelFolderError(f"the checkpoint {path} is damaged ({error}); delete it and run without --resume") from None
+    if facts["fingerprint"] != fingerprint:
+        raise ConfigError(f"the checkpoint {path} was made with other data or settings; use the same ones, or run without --resume")
+    state = TrainingState(**facts)
+    weights = trained_weights(rater)
+    by_name = {name: weight for name, weight in rater.named_parameters()}
+    with torch.no_grad():
+        for key, tensor in tensors.items():
+            part, _, name = key.partition("/")
+            if part == "rater":
+                weights[name].copy_(tensor)
+            elif part == "best":
+                state.best[name] = tensor
+            elif part == "optimizer":
+                weight_name, _, moment = name.rpartition("/")
+                weight = by_name[weight_name]
+                optimizer.state[weight][moment] = tensor if moment == "step" else tensor.to(weight.device)
+    torch.set_rng_state(tensors["random"])
+    return state
+
+
+def _names(rater: Rater) -> dict[int, str]:
+    return {id(weight): name for name, weight in rater.named_parameters()}
+
+
+def _errno_of(error: SafetensorError) -> tuple[int, str]:
+    """The number of the operating system's error that safetensors 0.8 gives only as text: ``... (os error 28)``."""
+    _, _, number = str(error).rpartition("os error ")
+    digits = number.rstrip(") }\"'")
+    return (int(digits), os.strerror(int(digits))) if digits.isdigit() else (0, str(error))

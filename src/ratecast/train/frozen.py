@@ -1,0 +1,165 @@
+"""Frozen layers are computed once: their outputs are stored, and training starts above them."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ratecast.errors import OutputError
+from ratecast.model.backbone import transformer_layers
+from ratecast.model.rater import Rater
+from ratecast.model.store import explained_write
+from ratecast.progress import Reporter
+from ratecast.text import TextSettings, TokenisedTexts, inference_batches, pad
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenStates:
+    """Outputs of the topmost frozen layer for a set of texts, in half precision on disk.
+
+    Attributes:
+        values: token vectors of all texts one after the other, shape ``(token, width)``.
+        starts: where each text's tokens begin, shape ``(text + 1,)``.
+        tuple_length: length of the tuple that the layer returns (DeBERTa's); 0 if it returns a bare tensor.
+    """
+
+    values: NDArray[np.float16]
+    starts: NDArray[np.int64]
+    tuple_length: int
+
+    def padded(self, rows: NDArray[np.int64], width: int, *, pad_left: bool) -> Tensor:
+        """Token vectors of some texts, zero where padded, shape ``(batch, width, vector)``."""
+        batch = torch.zeros(len(rows), width, self.values.shape[1])
+        for line, row in enumerate(rows):
+            part = torch.from_numpy(np.array(self.values[self.starts[row] : self.starts[row + 1]]))
+            where = slice(width - len(part), width) if pad_left else slice(0, len(part))
+            batch[line, where] = part.float()
+        return batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """What one pass of the untrained network gives: review vectors, and the outputs of the frozen layers if asked for.
+
+    Attributes:
+        vectors: one for each text, shape ``(text, width)``.
+        hidden: outputs of the topmost frozen layer, None if not asked for.
+    """
+
+    vectors: Tensor
+    hidden: HiddenStates | None
+
+
+def encode(
+    rater: Rater, texts: TokenisedTexts, settings: TextSettings, *, frozen: int, store: Path | None, reporter: Reporter, task: str
+) -> Encoded:
+    """Run every text through the network once, without gradients.
+
+    Args:
+        rater: the network; moved nowhere.
+        texts: the token ids.
+        settings: how to pad them.
+        frozen: number of frozen layers.
+        store: file for the frozen layers' outputs; None if these are not needed.
+        reporter: shows the progress.
+        task: what to call it there.
+
+    Raises:
+        OutputError: if the disk has no room for the file.
+    """
+    lengths = texts.lengths
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    device = next(rater.parameters()).device
+    values: NDArray[np.float16] | None = None
+    captured: list[Any] = []
+    tuple_length = 0
+    vectors: Tensor | None = None
+    layer = transformer_layers(rater.backbone)[frozen - 1] if store else None
+    hook = layer.register_forward_hook(lambda *call: captured.append(call[2])) if layer else None
+    rater.eval()
+    try:
+        with torch.inference_mode(), reporter.track(task, len(texts)) as advance:
+            for rows in inference_batches(lengths):
+                batch = pad(texts.ids, rows, pad_id=settings.pad_id, pad_left=settings.pad_left)
+                mask = torch.from_numpy(batch.attention_mask).to(device)
+                found = rater.vectors(torch.from_numpy(batch.input_ids).to(device), mask).float().cpu()
+                vectors = torch.zeros(len(texts), found.shape[1]) if vectors is None else vectors
+                vectors[rows] = found
+                if store:
+                    output = captured.pop()
+                    tuple_length = len(output) if isinstance(output, tuple) else 0
+                    states = output[0] if tuple_length else output
+                    values = _create(store, int(starts[-1]), states.shape[-1]) if values is None else values
+                    for line, row in enumerate(rows):
+                        values[starts[row] : starts[row + 1]] = states[line][mask[line].bool()].half().cpu().numpy()
+                advance(len(rows), "")
+    finally:
+        if hook:
+            hook.remove()
+    hidden = None if values is None else HiddenStates(values=values, starts=starts, tuple_length=tuple_length)
+    return Encoded(vectors=torch.empty(0, 0) if vectors is None else vectors.clone(), hidden=hidden)
+
+
+class StoredLayer(nn.Module):
+    """In place of the topmost frozen layer: gives the stored outputs that were put into ``states``."""
+
+    states: Tensor
+
+    def __init__(self, original: nn.Module, tuple_length: int) -> None:
+        super().__init__()
+        self._original = (original,)  # in a tuple, so that it does not become a part of this module
+        self._rest = (None,) * (tuple_length - 1)
+        self._in_tuple = tuple_length > 0
+
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """The stored outputs, as the layer itself would return them."""
+        return self._wrapped(self.states)
+
+    def __getattr__(self, name: str) -> Any:
+        """Attributes that the backbone reads off its layers (ModernBERT's ``attention_type``) are the original's."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.__dict__["_original"][0], name)
+
+    def _wrapped(self, states: Tensor) -> Any:
+        return (states, *self._rest) if self._in_tuple else states
+
+
+class _SkippedLayer(StoredLayer):
+    """In place of a frozen layer below the topmost: passes its input on."""
+
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return self._wrapped(hidden_states)
+
+
+@contextmanager
+def stored_layers(rater: Rater, frozen: int, tuple_length: int) -> Iterator[StoredLayer]:
+    """While the context is open, the lowest ``frozen`` layers of the backbone give stored outputs instead of computing."""
+    layers = transformer_layers(rater.backbone)
+    originals = list(layers[:frozen])
+    stand_in = StoredLayer(originals[-1], tuple_length)
+    for index in range(frozen):
+        layers[index] = stand_in if index == frozen - 1 else _SkippedLayer(originals[index], tuple_length)
+    try:
+        yield stand_in
+    finally:
+        for index, original in enumerate(originals):
+            layers[index] = original
+
+
+def _create(path: Path, tokens: int, width: int) -> NDArray[np.float16]:
+    needed = tokens * width * np.dtype(np.float16).itemsize
+    with explained_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if needed > free:
+            raise OutputError(f"storing the frozen layers' outputs needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(tokens, width))

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from ratecast.cli import run
+from ratecast.data.table import build_table
+from ratecast.data.write import write_table
+
+
+@pytest.fixture
+def rated(tiny_reviews: tuple[list[str], list[float]], tmp_path: Path) -> Path:
+    texts, ratings = tiny_reviews
+    path = tmp_path / "held_out.csv"
+    write_table(build_table({"body": texts, "stars": ratings}), path)
+    return path
+
+
+def test_the_contest_and_its_verdict_are_printed(tiny_model: Path, rated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(tiny_model), str(rated)]) == 0
+    captured = capsys.readouterr()
+    header, *rows = captured.out.split("\n\n")[0].splitlines()
+    assert header.split()[:3] == ["Model", "MSE", "RMSE"]
+    assert [row.split("  ")[0] for row in rows][-1] == "fine-tuned model"
+    assert len(rows) == 4  # three baselines that the folder keeps, and the model
+    assert "RMSE" in captured.out.splitlines()[-1] or "RMSE" in captured.out
+    assert "120 read, 120 kept" in captured.err
+
+
+def test_the_report_is_written(tiny_model: Path, rated: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    assert run(["evaluate", str(tiny_model), str(rated), "--out", str(report)]) == 0
+    content = report.read_text(encoding="utf-8")
+    assert "<svg" in content
+    assert "tiny on" in content
+
+
+def test_reviews_without_ratings_are_refused(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text("text\ngood\nbad\n", encoding="utf-8")
+    assert run(["evaluate", str(tiny_model), str(path)]) == 2
+    assert "rating" in capsys.readouterr().err

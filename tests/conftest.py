@@ -1,0 +1,101 @@
+"""What all tests share: no network, fixed seeds, and a backbone small enough to be made on the spot."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, which reads it once
+os.environ["WANDB_MODE"] = "offline"
+os.environ["WANDB_SILENT"] = "true"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: waiting for a second thread costs more than it gives
+
+import random
+import string
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+WORDS = (
+    "a an and the this that it is was not very great good fine poor bad awful love like hate movie film story phone battery "
+    "room hotel food service staff price star stars never always again but with for of to in on i we they"
+).split()
+"""The tiny backbone knows these words, and single letters."""
+
+
+@pytest.fixture(autouse=True)
+def _seeds() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - libraries under test draw from the old global state
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_reviews() -> tuple[list[str], list[float]]:
+    """120 different short texts and their ratings from 1 to 5, which follow from the words."""
+    draw = random.Random(0)
+    good, bad = ("great", "good", "love", "fine", "very good"), ("bad", "awful", "hate", "poor", "very poor")
+    things = ("movie", "story", "phone", "battery", "room", "hotel", "food", "service", "staff", "price")
+    ratings = [float(number % 5 + 1) for number in range(120)]
+    texts = []
+    for number, rating in enumerate(ratings):
+        words = [draw.choice(good if draw.random() < (rating - 1) / 4 else bad) for _ in range(6)]
+        texts.append(" and ".join(f"the {draw.choice(things)} was {word}" for word in words) + f" {number} {draw.random():.8f}")
+    return texts, ratings
+
+
+@pytest.fixture(scope="session")
+def tiny_model(
+    tiny_backbone: Path, tiny_reviews: tuple[list[str], list[float]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Folder of a model with the tiny backbone, fitted on the tiny reviews. Tests must leave it as it is."""
+    import ratecast
+    from ratecast.progress import SilentReporter
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    texts, ratings = tiny_reviews
+    config = ratecast.FitConfig().with_values(backbone=str(tiny_backbone), max_tokens=64, epochs=1.0, threads=1)
+    ratecast.fit(texts=texts, ratings=ratings, out=folder, config=config, reporter=SilentReporter())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with an untrained BERT of two layers, 32 wide, 160 positions, and its tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = list(string.ascii_lowercase + string.digits + string.punctuation)
+    tokens = list(dict.fromkeys([*special, *WORDS, *letters, *(f"##{letter}" for letter in letters)]))
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    folder = tmp_path_factory.mktemp("backbone")
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+    fast.save_pretrained(str(folder))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=160,
+        pad_token_id=0,
+    )
+    BertModel(config).save_pretrained(str(folder))
+    return folder

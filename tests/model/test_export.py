@@ -1,0 +1,63 @@
+"""The exported graph against torch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ratecast.config import BackboneConfig
+from ratecast.errors import ModelFolderError
+from ratecast.model.backbone import load_backbone
+from ratecast.model.export import export_rater, torch_probabilities
+from ratecast.model.graph import OnnxGraph
+from ratecast.model.heads import HEADS, create_head
+from ratecast.model.rater import Rater
+from ratecast.model.store import Component
+from ratecast.scale import RatingScale
+
+SCALE = RatingScale.parse("1..5")
+TEXTS = ["good food", "", "the " * 400, "bad awful room", "😀 مرحبا", "\x00", "never again with the staff of the hotel"]
+
+
+@pytest.fixture(scope="module", params=HEADS)
+def exported(request: pytest.FixtureRequest, tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Rater, Path, Component]:
+    backbone = load_backbone(BackboneConfig(backbone=str(tiny_backbone), max_tokens=32))
+    head = create_head(request.param, backbone.width, SCALE, np.array([1.0, 2, 3, 4, 5]))
+    rater = Rater(backbone.model, head, pooling="mean")
+    folder = tmp_path_factory.mktemp("export")
+    graph, _ = export_rater(rater, backbone.encoder, folder, ["good", "bad"])
+    return rater, folder, graph
+
+
+def test_graph_agrees_with_torch(exported: tuple[Rater, Path, Component]) -> None:
+    rater, folder, component = exported
+    graph = OnnxGraph.load(folder, component, 5)
+    np.testing.assert_allclose(graph.probabilities(TEXTS), torch_probabilities(rater, graph.encoder, TEXTS), atol=1e-4)
+
+
+def test_review_does_not_depend_on_its_neighbours(exported: tuple[Rater, Path, Component]) -> None:
+    _, folder, component = exported
+    graph = OnnxGraph.load(folder, component, 5)
+    together = graph.probabilities(TEXTS * 5)
+    alone = np.concatenate([graph.probabilities([text]) for text in TEXTS])
+    np.testing.assert_allclose(together, np.tile(alone, (5, 1)), atol=1e-5)
+    np.testing.assert_allclose(together.sum(axis=1), 1)
+
+
+def test_shortened_texts_are_told(exported: tuple[Rater, Path, Component]) -> None:
+    _, folder, component = exported
+    assert OnnxGraph.load(folder, component, 5).explained(TEXTS)[1].tolist() == [text.count("the ") > 30 for text in TEXTS]
+
+
+def test_no_text_gives_no_prediction(exported: tuple[Rater, Path, Component]) -> None:
+    _, folder, component = exported
+    assert OnnxGraph.load(folder, component, 5).probabilities([]).shape == (0, 5)
+
+
+def test_broken_graph_is_told(exported: tuple[Rater, Path, Component], tmp_path: Path) -> None:
+    _, folder, component = exported
+    for name in component.files:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelFolderError, match="ONNX Runtime cannot load"):
+        OnnxGraph.load(tmp_path, component, 5)

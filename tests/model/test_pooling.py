@@ -1,0 +1,28 @@
+"""Token vectors to review vectors, checked by hand."""
+
+import pytest
+import torch
+
+from ratecast.model.pooling import POOLINGS
+
+TOKENS = torch.tensor([[[1.0, 10.0], [3.0, 30.0]], [[5.0, 50.0], [7.0, 70.0]]])
+EXPECTED = {"mean": [[2.0, 20.0], [7.0, 70.0]], "first": [[1.0, 10.0], [7.0, 70.0]]}
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_padding_on_the_left_does_not_count(name: str) -> None:
+    mask = torch.tensor([[1, 1], [0, 1]])
+    assert POOLINGS[name](TOKENS, mask).tolist() == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_virtual_tokens_before_the_text_do_not_count(name: str) -> None:
+    mask = torch.tensor([[1, 1], [0, 1]])
+    virtual = torch.full((2, 3, 2), 1000.0)
+    assert POOLINGS[name](torch.cat([virtual, TOKENS], 1), mask).tolist() == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_padding_on_the_right_does_not_count(name: str) -> None:
+    mask = torch.tensor([[1, 0], [1, 0]])
+    assert POOLINGS[name](TOKENS, mask).tolist() == [[1.0, 10.0], [5.0, 50.0]]

@@ -1,0 +1,126 @@
+"""The model folder on disk."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ratecast.errors import ModelFolderError, OutputError
+from ratecast.model.store import (
+    FORMAT_VERSION,
+    MANIFEST,
+    Manifest,
+    check_target,
+    create_component,
+    explained_write,
+    is_model,
+    new_folder,
+    read_manifest,
+    verify,
+    write_manifest,
+)
+from ratecast.scale import RatingScale
+
+
+def write_model(folder: Path, content: str = "weights") -> Manifest:
+    (folder / "part.bin").write_text(content)
+    component = create_component(folder, "graph", "onnx", ["part.bin"], answer=42)
+    manifest = Manifest(scale=RatingScale.parse("1..5"), components=(component,), chain=("graph",), about={"made": "now"})
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def test_manifest_survives_the_disk(tmp_path: Path) -> None:
+    written = write_model(tmp_path)
+    assert read_manifest(tmp_path) == written
+    verify(tmp_path, written.component("graph"))
+
+
+def test_flipped_byte_is_found(tmp_path: Path) -> None:
+    manifest = write_model(tmp_path)
+    (tmp_path / "part.bin").write_text("weighty")
+    with pytest.raises(ModelFolderError, match=r"part\.bin is damaged"):
+        verify(tmp_path, manifest.components[0])
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    manifest = write_model(tmp_path)
+    (tmp_path / "part.bin").unlink()
+    with pytest.raises(ModelFolderError, match=r"part\.bin is missing"):
+        verify(tmp_path, manifest.components[0])
+
+
+def test_file_outside_the_folder_is_refused(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (tmp_path / "secret").write_text("x")
+    component = create_component(model, "graph", "onnx", ["../secret"])
+    with pytest.raises(ModelFolderError, match="leads out of the folder"):
+        verify(model, component)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format_version": "one"}', '{"format_version": 1}'])
+def test_damaged_manifest_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST).write_text(content)
+    with pytest.raises(ModelFolderError, match="damaged"):
+        read_manifest(tmp_path)
+
+
+def test_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    content = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps(content | {"format_version": FORMAT_VERSION + 1}))
+    with pytest.raises(ModelFolderError, match="upgrade"):
+        read_manifest(tmp_path)
+
+
+def test_folders_that_are_no_models(tmp_path: Path) -> None:
+    assert not is_model(tmp_path)
+    with pytest.raises(ModelFolderError, match="is no model folder"):
+        read_manifest(tmp_path)
+    with pytest.raises(ModelFolderError, match="there is no model folder"):
+        read_manifest(tmp_path / "absent")
+
+
+def test_new_folder_replaces_an_older_model(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    for content in ("old", "new"):
+        with new_folder(target) as folder:
+            write_model(folder, content)
+    assert (target / "part.bin").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_failure_leaves_the_older_model_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    with new_folder(target) as folder:
+        write_model(folder, "old")
+    with pytest.raises(RuntimeError), new_folder(target) as folder:
+        write_model(folder, "new")
+        raise RuntimeError
+    assert (target / "part.bin").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="holds something that is not a model"):
+        check_target(tmp_path)
+    with pytest.raises(OutputError, match="holds something that is not a model"):
+        check_target(tmp_path / "thesis.txt")
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_unwritable_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="cannot write"):
+        check_target(tmp_path / "file" / "model")
+
+
+def test_full_disk_is_told(tmp_path: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(OutputError, match="the disk is full"), explained_write(tmp_path / "model"), open("/dev/full", "w") as file:
+        file.write("x")
+        file.flush()

@@ -1,0 +1,85 @@
+"""Who may import whom, and what must stay out of a process that only predicts."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ratecast
+
+PACKAGE = Path(ratecast.__file__).parent
+
+ORDER = (
+    *("errors", "scale", "records", "config", "progress"),
+    *("data", "text", "evaluate", "model", "train", "baseline"),
+    *("predict", "assess", "card", "fitting", "estimator", "cli"),
+)
+"""A module imports only from modules that stand before it, and within its own subpackage."""
+
+HEAVY = ("torch", "transformers", "accelerate", "sklearn", "scipy", "matplotlib", "pandas", "polars", "pyarrow", "onnx")
+
+
+def row(path: Path) -> str:
+    """The module or subpackage of ratecast that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rows(path: Path) -> Iterator[str]:
+    """The modules and subpackages of ratecast that a file imports anywhere, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "ratecast" else [node.module or ""]
+            )
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("ratecast."))
+
+
+SOURCES = [
+    path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem not in {"__init__", "__main__"}
+]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_up_only(path: Path) -> None:
+    own = row(path)
+    assert own in ORDER, f"give {own} a place in the order"
+    allowed = {*ORDER[: ORDER.index(own)], "__version__"}
+    if path.parent != PACKAGE:
+        allowed.add(own)
+    assert set(imported_rows(path)) <= allowed
+
+
+def test_the_order_names_no_module_that_is_gone() -> None:
+    assert set(ORDER) == {row(path) for path in SOURCES}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Names of the top-level packages that a fresh interpreter has loaded after ``code``."""
+    show = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    found = subprocess.run([sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True)
+    return set(json.loads(found.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("code", ["import ratecast.predict", "import ratecast.cli; ratecast.cli.create_app()"])
+def test_predicting_loads_nothing_that_only_fitting_needs(code: str) -> None:
+    assert loaded_by(code) & set(HEAVY) == set()
+
+
+def test_importing_ratecast_loads_no_other_package() -> None:
+    others = loaded_by("import ratecast") - loaded_by("") - set(sys.stdlib_module_names)
+    assert others == {"ratecast"}
+
+
+def test_importing_ratecast_is_quick() -> None:
+    code = "import time; start = time.perf_counter(); import ratecast; print(time.perf_counter() - start)"
+    times = [float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(5)]
+    assert min(times) < 0.3

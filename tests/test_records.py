@@ -1,0 +1,130 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ratecast.errors import DataError, ShapeError
+from ratecast.records import Predictions, Review, Reviews, strings
+from ratecast.scale import RatingScale
+
+STARS = RatingScale.parse("1..3")
+
+
+def reviews() -> Reviews:
+    return Reviews(
+        text=strings(["a", "b", "c"]),
+        rating=np.array([1.0, np.nan, 3.0]),
+        title=strings(["T", None, ""]),
+        numbers={"votes": np.array([7.0, 8.0, 9.0])},
+    )
+
+
+def test_ids_are_row_numbers_by_default() -> None:
+    assert list(reviews().id) == ["0", "1", "2"]
+    assert len(Reviews.from_texts([])) == 0
+
+
+def test_columns_of_different_length_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"the column 'user' has the shape \(1,\), the texts have \(2,\)"):
+        Reviews(text=strings(["a", "b"]), user=strings(["u"]))
+    with pytest.raises(ShapeError, match=r"numbers\.votes"):
+        Reviews(text=strings(["a", "b"]), numbers={"votes": np.zeros(3)})
+
+
+@pytest.mark.parametrize("rows", [[2, 0], np.array([2, 0])])
+def test_take_keeps_the_given_order_in_every_column(rows: Any) -> None:
+    taken = reviews().take(rows)
+    assert list(taken.text) == ["c", "a"]
+    assert list(taken.id) == ["2", "0"]
+    assert taken.rating is not None
+    assert list(taken.rating) == [3.0, 1.0]
+    assert taken.title is not None
+    assert list(taken.title) == ["", "T"]
+    assert list(taken.numbers["votes"]) == [9.0, 7.0]
+    assert taken.user is None
+
+
+def test_take_of_a_mask_and_of_nothing() -> None:
+    assert list(reviews().take(np.array([False, True, True])).text) == ["b", "c"]
+    assert len(reviews().take([])) == 0
+
+
+def test_the_title_stands_on_a_line_before_the_text() -> None:
+    assert reviews().joined() == ["T\na", "b", "c"]
+    assert Reviews.from_texts(["x"]).joined() == ["x"]
+
+
+def test_rated_refuses_a_missing_rating() -> None:
+    assert list(reviews().take([0, 2]).rated()) == [1.0, 3.0]
+    with pytest.raises(DataError, match="expected a rating for every review"):
+        reviews().rated()
+    with pytest.raises(DataError, match="expected a rating for every review"):
+        Reviews.from_texts(["a"]).rated()
+
+
+def test_from_texts_refuses_what_are_no_texts() -> None:
+    with pytest.raises(DataError, match="put it into a list"):
+        Reviews.from_texts("one string")
+    with pytest.raises(DataError, match="text 1 is of type float"):
+        Reviews.from_texts(["a", float("nan")])  # type: ignore[list-item]
+    with pytest.raises(ShapeError, match="'rating'"):
+        Reviews.from_texts(["a", "b"], [1.0])
+
+
+def test_from_reviews() -> None:
+    made = Reviews.from_reviews([Review(text="a", id="x", user="u"), Review(text="b", title="T")])
+    assert list(made.id) == ["x", "1"]
+    assert made.user is not None
+    assert list(made.user) == ["u", None]
+    assert made.item is None
+    assert made.joined() == ["a", "T\nb"]
+
+
+def predictions() -> Predictions:
+    return Predictions(
+        probabilities=np.array([[0.2, 0.3, 0.5], [0.6, 0.4, 0.0]]),
+        scale=STARS,
+        id=strings(["x", "y"]),
+        warnings=((), ("the text is empty",)),
+    )
+
+
+def test_predictions_by_hand() -> None:
+    made = predictions()
+    np.testing.assert_allclose(made.rating, [0.2 + 0.6 + 1.5, 0.6 + 0.8])
+    assert list(made.median) == [2.0, 1.0]  # cumulative 0.2, 0.5: the second level is where a half is reached
+    assert list(made.mode) == [3.0, 1.0]
+
+
+def test_predictions_are_a_sequence_of_predictions() -> None:
+    first, second = predictions()
+    assert first.rating == pytest.approx(2.3)
+    assert first.probabilities == {1.0: 0.2, 2.0: 0.3, 3.0: 0.5}
+    assert (first.id, first.interval, first.warnings) == ("x", None, ())
+    assert (second.id, second.warnings) == ("y", ("the text is empty",))
+    assert predictions()[-1] == second
+    assert predictions()[0:1] == [first]
+    assert predictions()[np.int64(1)] == second
+    with pytest.raises(IndexError):
+        predictions()[2]
+
+
+def test_columns_of_a_discrete_scale() -> None:
+    columns = predictions().columns()
+    assert list(columns) == ["predicted_rating", "predicted_median", "predicted_mode", "p_1", "p_2", "p_3"]
+    assert list(columns["p_3"]) == [0.5, 0.0]
+
+
+def test_columns_of_half_stars_and_of_a_continuous_scale() -> None:
+    halves = Predictions(probabilities=np.full((1, 3), 1 / 3), scale=RatingScale.parse("1..2/0.5"))
+    assert list(halves.columns())[3:] == ["p_1", "p_1.5", "p_2"]
+    scale = RatingScale(levels=(2.0, 8.0), low=0.0, high=10.0, edges=(0.0, 5.0, 10.0))
+    columns = Predictions(probabilities=np.array([[0.5, 0.5]]), scale=scale).columns()
+    assert list(columns)[3:] == ["q_5", "q_25", "q_50", "q_75", "q_95"]
+    assert columns["q_25"][0] == pytest.approx(2.5)
+    assert columns["predicted_median"][0] == pytest.approx(5.0)
+
+
+def test_probabilities_of_another_scale_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"expected probabilities of shape \(review, 3\), found \(1, 2\)"):
+        Predictions(probabilities=np.ones((1, 2)) / 2, scale=STARS)

@@ -1,0 +1,187 @@
+"""Fine-tuning from reviews to weights: what is learned, kept, frozen and resumed."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from ratecast.errors import ConfigError, ModelFolderError
+from ratecast.model.heads import HEADS
+from ratecast.model.rater import Rater
+from ratecast.progress import Advance
+from ratecast.records import Reviews
+from ratecast.scale import RatingScale
+from ratecast.text import TextSettings
+from ratecast.train.checkpoint import CHECKPOINT_FILE
+from ratecast.train.finetune import FineTuned, finetune
+from ratecast.train.inputs import Network
+from ratecast.train.loop import Run
+
+SCALE = RatingScale.parse("1..5")
+RunOf = Callable[..., Run]
+Parts = dict[str, Reviews]
+
+
+def weights_of(tuned: FineTuned) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in tuned.rater.state_dict().items()}
+
+
+def tune(parts: Parts, run: Run) -> FineTuned:
+    return finetune(parts, SCALE, run, time_left=None, reviews_after=0)
+
+
+class Interrupted(Exception):
+    """Stands for a killed process."""
+
+
+class InterruptingReporter:
+    """Stops the training at a given step."""
+
+    def __init__(self, step: int) -> None:
+        self._left = step
+
+    def tell(self, message: str) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        """Counts the steps of training."""
+
+        def advance(units: int, note: str) -> None:
+            if task == "training":
+                self._left -= 1
+                if self._left < 0:
+                    raise Interrupted
+
+        yield advance
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("trained_layers", [None, 1, 0])
+def test_learns_what_the_words_say(
+    parts: Parts, run_of: RunOf, head: str, trained_layers: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)  # the head alone would learn it before training
+    tuned = tune(parts, run_of(head=head, trained_layers=trained_layers, epochs=12.0, patience=50, head_learning_rate=1e-2))
+    curve = [point["validation_rmse"] for point in tuned.result.curve]
+    assert tuned.result.best_rmse == min(curve)
+    assert tuned.result.best_rmse < 0.6 * curve[0]
+
+
+def test_head_on_the_untrained_backbone_learns_too(parts: Parts, run_of: RunOf) -> None:
+    tuned = tune(parts, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12))
+    error = SCALE.mean(tuned.before) - parts["test"].rated()
+    assert np.sqrt(np.mean(error**2)) < 0.3
+
+
+@pytest.mark.parametrize("settings", [{}, {"trained_layers": 1}, {"trained_layers": 0}, {"head": "regression"}])
+def test_a_run_that_was_killed_ends_with_the_same_weights(parts: Parts, run_of: RunOf, settings: dict[str, object]) -> None:
+    fixed = {"steps": 25, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings}
+    whole = weights_of(tune(parts, run_of(folder="whole", **fixed)))
+    for stop in (3, 11):  # killed twice: in the first session after three steps, in the second after eleven more
+        with pytest.raises(Interrupted):
+            tune(parts, replace(run_of(resume=True, **fixed), reporter=InterruptingReporter(stop)))
+    resumed = tune(parts, run_of(resume=True, **fixed))
+    assert resumed.result.steps == 25
+    for name, value in weights_of(resumed).items():
+        torch.testing.assert_close(value, whole[name], rtol=0, atol=0, msg=name)
+
+
+def test_a_process_killed_while_training_leaves_a_whole_checkpoint(parts: Parts, run_of: RunOf) -> None:
+    run = run_of(steps=10_000, checkpoint_seconds=1e-9, patience=10_000)
+    child = os.fork()
+    if child == 0:
+        torch.set_num_threads(1)
+        tune(parts, run)
+        os._exit(0)
+    deadline = time.monotonic() + 60
+    while not (run.folder / CHECKPOINT_FILE).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with pytest.raises(Interrupted):  # it goes on, where a fresh run would have been stopped by the damaged file
+        tune(parts, replace(run_of(steps=10_000, patience=10_000, resume=True), reporter=InterruptingReporter(3)))
+    with safe_open(run.folder / CHECKPOINT_FILE, framework="pt") as file:  # type: ignore[no-untyped-call]
+        assert json.loads(file.metadata()["state"])["step"] > 0
+
+
+def test_checkpoint_of_other_data_is_refused(parts: Parts, run_of: RunOf) -> None:
+    tune(parts, run_of(steps=2, checkpoint_seconds=1e-9))
+    with pytest.raises(ConfigError, match="made with other data or settings"):
+        tune(parts, run_of(steps=2, resume=True, fingerprint="other"))
+
+
+def test_damaged_checkpoint_is_told(parts: Parts, run_of: RunOf) -> None:
+    run = run_of(steps=2, resume=True)
+    run.folder.mkdir()
+    (run.folder / CHECKPOINT_FILE).write_bytes(b"half a file")
+    with pytest.raises(ModelFolderError, match="is damaged"):
+        tune(parts, run)
+
+
+def test_frozen_weights_do_not_move(parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
+    before = weights_of(tune(parts, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12)))
+    after = weights_of(tune(parts, run_of(steps=40, trained_layers=1, head_learning_rate=1e-2)))
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert any("layer.1." in name for name in moved)
+    assert not any("layer.0." in name or "embeddings" in name for name in moved)
+
+
+def test_training_on_stored_layers_is_training(parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"steps": 30, "trained_layers": 1, "dropout": 0.0}
+    stored = tune(parts, run_of(**settings)).result.curve
+    monkeypatch.setattr("ratecast.train.finetune.Network", ComputingNetwork)
+    computed = tune(parts, run_of(**settings)).result.curve
+    assert [point["validation_rmse"] for point in stored] == pytest.approx([point["validation_rmse"] for point in computed], rel=0.02)
+
+
+class ComputingNetwork(Network):
+    """Computes the frozen layers in every step."""
+
+    def __init__(self, rater: Rater, settings: TextSettings, **_: int) -> None:
+        super().__init__(rater, settings, frozen=0, layers=2)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(parts: Parts, run_of: RunOf) -> None:
+    first, second, other = (weights_of(tune(parts, run_of(steps=6, seed=seed))) for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_patience_stops_a_run_that_does_not_improve(parts: Parts, run_of: RunOf) -> None:
+    tuned = tune(parts, run_of(epochs=50.0, learning_rate=1e-12, head_learning_rate=1e-12, patience=2))
+    assert tuned.result.stopped_by == "patience"
+    assert tuned.result.steps == 2 * 15
+    assert tuned.result.best_step == 0
+
+
+def test_time_limit_is_kept_and_ends_the_schedule(parts: Parts, run_of: RunOf) -> None:
+    run = run_of(epochs=10_000.0, patience=10_000)
+    started = time.monotonic()
+    tuned = finetune(parts, SCALE, run, time_left=lambda: started + 6 - time.monotonic(), reviews_after=0)
+    assert time.monotonic() - started < 8
+    assert tuned.result.stopped_by == "time budget"
+    assert tuned.result.steps > 10
+
+
+def test_no_time_at_all_leaves_the_head_on_the_untrained_backbone(parts: Parts, run_of: RunOf) -> None:
+    tuned = finetune(parts, SCALE, run_of(), time_left=lambda: 0.0, reviews_after=0)
+    assert tuned.result.steps == 0
+    assert tuned.result.best_step == 0
+
+
+@pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
+def test_trackers_get_the_curve(parts: Parts, run_of: RunOf, tracker: str) -> None:
+    run = run_of(steps=15, **{tracker: True})
+    tune(parts, run)
+    assert [path for path in run.log_folder.rglob("*") if path.is_file()]
