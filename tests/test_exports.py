@@ -33,8 +33,8 @@ def test_fit_is_the_function_however_the_package_was_imported() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(AttributeError, match="module 'ratecast' has no attribute 'train'"):
-        _ = ratecast.train
+    with pytest.raises(AttributeError, match="module 'ratecast' has no attribute 'finetune'"):
+        _ = ratecast.finetune
 
 
 def test_every_subpackage_exports_what_it_lists() -> None:

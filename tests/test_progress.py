@@ -19,7 +19,17 @@ def test_console_reporter_tells_on_standard_error_and_leaves_brackets_alone(caps
 
 def test_console_reporter_draws_no_bar_into_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     use(ConsoleReporter())
-    assert "training" not in capsys.readouterr().err
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_console_reporter_draws_a_bar_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes Rich take the captured stream for a terminal
+    use(ConsoleReporter())
+    shown = capsys.readouterr().err
+    assert "training" in shown
+    assert "2/2" in shown
 
 
 def test_silent_reporter_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

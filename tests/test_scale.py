@@ -135,6 +135,12 @@ def test_snap_and_level_index() -> None:
     assert list(scale.cut_points()) == [1.5, 3.0, 4.5]
 
 
+def test_a_rating_on_the_edge_of_two_bins_belongs_to_the_upper_one() -> None:
+    scale = RatingScale(levels=(2.0, 8.0), low=0.0, high=10.0, edges=(0.0, 5.0, 10.0))
+    assert list(scale.level_index([0.0, 4.9, 5.0, 10.0])) == [0, 0, 1, 1]
+    assert list(scale.snap([5.0])) == [8.0]
+
+
 def test_what_probabilities_say_by_hand() -> None:
     scale = RatingScale.parse("1,2,4")
     probabilities = np.array([[0.5, 0.1, 0.4], [0.0, 0.0, 1.0], [0.3, 0.3, 0.4]])

@@ -52,7 +52,7 @@ class SplitConfig:
     """How reviews are divided into parts for training, validation and test. Equal and nearly equal texts stay together."""
 
     by: SplitBy = "random"
-    """Divide at random (stratified by rating), by user or item (none on two sides), by time (test is the latest) or by column."""
+    """Divide at random (stratified by rating), by user or item (none on two sides), by time (test is the latest), by column."""
     validation_fraction: float = 0.1
     """Share of the reviews that training stops on and choices are made on."""
     test_fraction: float = 0.1

@@ -1,7 +1,9 @@
 """A scikit-learn estimator: ratecast in pipelines, cross-validation and grid search."""
 
 import io
+import shutil
 import tempfile
+import weakref
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +45,7 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(self, *, out: str | Path | None = None, verbose: bool = False, **settings: Any) -> None:
         self.out = out
         self.verbose = verbose
-        self._settings = {}
+        self._settings: dict[str, Any] = {}
         self.set_params(**settings)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -67,27 +69,32 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 self._settings[name] = value
         return self
 
-    def fit(self, X: Sequence[str], y: ArrayLike) -> "RatingEstimator":
+    def fit(self, X: Sequence[str], y: ArrayLike) -> "RatingEstimator":  # noqa: N803 - scikit-learn's name
         """Fit on texts and their ratings, shape ``(text,)``.
 
         Raises:
             RatecastError: as `ratecast.fit` does.
         """
         settings = {name.partition("__")[2] or name: value for name, value in self._settings.items()}
-        self._temporary = None if self.out else tempfile.TemporaryDirectory(prefix="ratecast-")
-        folder = Path(self.out) if self.out else Path(self._temporary.name) / "model"  # type: ignore[union-attr]
+        folder = Path(self.out) if self.out else self._temporary_folder() / "model"
         reporter = ConsoleReporter() if self.verbose else SilentReporter()
         self.model_ = fit(out=folder, texts=list(X), ratings=y, reporter=reporter, **settings)
         self.classes_ = np.asarray(self.model_.scale.levels)
         return self
 
-    def predict(self, X: Sequence[str]) -> FloatArray:
+    def predict(self, X: Sequence[str]) -> FloatArray:  # noqa: N803
         """Expected rating of each text, shape ``(text,)``."""
         return self._fitted().predict(list(X)).rating
 
-    def predict_proba(self, X: Sequence[str]) -> FloatArray:
+    def predict_proba(self, X: Sequence[str]) -> FloatArray:  # noqa: N803
         """Probability of each level, shape ``(text, level)``; the levels are `classes_`."""
         return self._fitted().probabilities(list(X))
+
+    def _temporary_folder(self) -> Path:
+        """A folder that is removed with this estimator."""
+        folder = tempfile.mkdtemp(prefix="ratecast-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def _fitted(self) -> Predictor:
         if not hasattr(self, "model_"):
@@ -106,10 +113,10 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         packed = state.pop("folder", None)
         self.__dict__.update(state)
         if packed is not None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="ratecast-")
+            folder = self._temporary_folder()
             with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-                archive.extractall(self._temporary.name)
-            self.model_ = load(self._temporary.name)
+                archive.extractall(folder)
+            self.model_ = load(folder)
             self.classes_ = np.asarray(self.model_.scale.levels)
 
 

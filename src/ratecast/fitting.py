@@ -133,7 +133,9 @@ def _run(job: _Job, resume: bool) -> Predictor:
     from ratecast.train.loop import Run
 
     test = job.parts["test"]
-    baselines = fit_baselines(job.parts["train"], job.parts["validation"], job.scale, seed=job.config.seed, reporter=job.reporter)
+    baselines = fit_baselines(
+        job.parts["train"], job.parts["validation"], job.scale, seed=job.config.seed, reporter=job.reporter
+    )
     run = Run(
         config=job.config,
         folder=job.working,
@@ -156,11 +158,11 @@ def _run(job: _Job, resume: bool) -> Predictor:
         write_card(new, manifest, contest, job.report.lines(), notes)
         write_report(
             new / "report.html",
-            title=f"ratecast: {job.report.source}",
+            title=f"Ratings of {job.report.source}",
             contest=contest,
             ratings=test.rated(),
             probabilities=probabilities,
-            learning_curve=[CurvePoint(**point) for point in tuned.result.curve],
+            learning_curve=[_curve_point(point) for point in tuned.result.curve],
             data_report_lines=job.report.lines(),
             notes=notes,
         )
@@ -172,11 +174,11 @@ def _load(source: Source | None, texts: Sequence[str] | None, ratings: ArrayLike
     if (source is None) == (texts is None) or (texts is None) != (ratings is None):
         raise DataError("expected either a table of reviews, or both texts and ratings")
     if texts is not None and ratings is not None:
-        reviews = Reviews.from_texts(list(texts), np.asarray(ratings, dtype=np.float64))
+        reviews = Reviews.from_texts(texts if isinstance(texts, str) else list(texts), np.asarray(ratings, dtype=np.float64))
         source = arro3.core.Table.from_pydict(
             {
                 "text": arro3.core.Array(list(reviews.text), arro3.core.DataType.utf8()),
-                "rating": arro3.core.Array(reviews.rated(), arro3.core.DataType.float64()),
+                "rating": arro3.core.Array(reviews.rated()),
             }
         )
         config = config.with_values(text_column="text", rating_column="rating")
@@ -230,12 +232,15 @@ def _compare(
 def _notes(job: _Job, tuned: "FineTuned") -> list[str]:
     result, reviews = tuned.result, len(job.parts["train"])
     passes = result.steps * job.config.train.batch_reviews / reviews
-    notes = [
-        f"Training stopped by its {result.stopped_by} after {result.steps} steps ({passes:.1f} passes over {reviews} reviews, "
-        f"{result.seconds:.0f} s, {result.reviews_per_second:.1f} reviews a second); the weights of step {result.best_step} are kept."
-    ]
+    course = (
+        f"{passes:.1f} passes over {reviews} reviews, {result.seconds:.0f} s, {result.reviews_per_second:.1f} reviews a second"
+    )
+    ended = f"Training ended by its {result.stopped_by} after {result.steps} steps ({course})"
+    notes = [f"{ended}; the weights of step {result.best_step} are kept."]
     if result.best_step == 0:
-        notes.append("No step of fine-tuning was better on the validation reviews than the untrained backbone: more time may help.")
+        notes.append(
+            "No step of fine-tuning was better on the validation reviews than the untrained backbone: more time may help."
+        )
     if tuned.shortened:
         limit = job.config.backbone.max_tokens
         notes.append(
@@ -243,6 +248,16 @@ def _notes(job: _Job, tuned: "FineTuned") -> list[str]:
             "(--max-tokens reads more, and takes more time)."
         )
     return notes
+
+
+def _curve_point(point: Mapping[str, float]) -> CurvePoint:
+    return CurvePoint(
+        step=int(point["step"]),
+        seconds=point["seconds"],
+        training_loss=point["training_loss"],
+        validation_rmse=point["validation_rmse"],
+        learning_rate=point["learning_rate"],
+    )
 
 
 def _fingerprint(parts: dict[str, Reviews], config: FitConfig) -> str:

@@ -18,7 +18,6 @@ from ratecast.progress import Reporter
 from ratecast.records import Predictions, Review, Reviews
 from ratecast.scale import FloatArray, RatingScale
 
-
 METRICS_FILE: Final = "metrics.json"
 
 
@@ -109,7 +108,9 @@ class Predictor:
         try:
             return Contest.from_json(json.loads(path.read_text(encoding="utf-8"))["test"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelFolderError(f"cannot read {path} ({type(error).__name__}: {error}); the model itself may be whole") from None
+            raise ModelFolderError(
+                f"cannot read {path} ({type(error).__name__}: {error}); the model itself may be whole"
+            ) from None
 
     def describe(self) -> list[str]:
         """Lines that say what this model is."""

@@ -47,6 +47,9 @@ class ConsoleReporter:
         """Show a bar that disappears when done; without a terminal, nothing is drawn."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+        if not self._console.is_terminal:  # Rich would leave an empty line for each bar
+            yield lambda units, note: None
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

@@ -7,6 +7,7 @@ from ratecast.cli import run
 from ratecast.data import read_table
 
 POSTS = """number,title,body
+0,Hello,Nothing about points
 1,10/10 would buy again,Great phone.
 2,Nope,"Bad. 2 out of 5 stars, avoid."
 3,Open 24/7,Nice place
@@ -31,8 +32,8 @@ def test_columns_are_kept_and_the_rating_is_in_a_column_of_its_own(
     assert table["number"].to_pylist() == [1, 2]
     assert table["rating"].to_pylist() == [10.0, 4.0]
     shown = capsys.readouterr().err
-    assert "2 of 4 reviews written" in shown
-    assert "1 states no rating, 1 states different ratings" in shown
+    assert "2 of 5 reviews written" in shown
+    assert "2 states no rating, 1 states different ratings" in shown
 
 
 def test_the_rating_is_masked_out_of_text_and_title(posts: Path, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@ import io
 import numpy as np
 import pytest
 
-from ratecast.cli.show import Output, excerpt, show_prediction, show_table
+from ratecast.cli.show import Output, excerpt, show_contest, show_prediction, show_table
+from ratecast.evaluate import run_contest
 from ratecast.records import Predictions
 from ratecast.scale import RatingScale
 
@@ -55,6 +56,21 @@ def test_a_table_on_a_wide_terminal_is_whole() -> None:
     output = on_terminal(80)
     show_table(output, HEADER, ROWS)
     assert len(shown(output)) == 3
+
+
+def test_contest_has_its_decimals_below_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    scale = RatingScale.parse("1..2")
+    ratings = np.array([1.0, 2.0] * 20)
+    sure = np.array([[0.9, 0.1], [0.1, 0.9]] * 20)
+    contest = run_contest(ratings, {"constant": np.full((40, 2), 0.5), "ours": sure}, scale, model="ours")
+    show_contest(Output(), contest)
+    table, verdict = capsys.readouterr().out.split("\n\n")
+    header, constant, ours, note = table.splitlines()
+    assert header.split()[:2] == ["Model", "RMSE"]
+    assert (constant.split()[1], ours.split()[1]) == ("0.5000", "0.1000*")
+    assert constant.index("0.5000") == ours.index("0.1000*")
+    assert note.startswith("* best")
+    assert verdict.strip() == contest.verdict()
 
 
 def test_prediction_with_bars(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,9 @@ TEXTS = ["good food", "", "the " * 400, "bad awful room", "😀 مرحبا", "\x
 
 
 @pytest.fixture(scope="module", params=HEADS)
-def exported(request: pytest.FixtureRequest, tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Rater, Path, Component]:
+def exported(
+    request: pytest.FixtureRequest, tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Rater, Path, Component]:
     backbone = load_backbone(BackboneConfig(backbone=str(tiny_backbone), max_tokens=32))
     head = create_head(request.param, backbone.width, SCALE, np.array([1.0, 2, 3, 4, 5]))
     rater = Rater(backbone.model, head, pooling="mean")

@@ -51,7 +51,7 @@ class TestContract:
         optimizer = torch.optim.Adam(head.parameters(), lr=0.05)
         for _ in range(200):
             optimizer.zero_grad()
-            head.loss(head(vectors), ratings).mean().backward()
+            torch.autograd.backward(head.loss(head(vectors), ratings).mean())
             optimizer.step()
         with torch.no_grad():
             head.calibrate(head(vectors), ratings)

@@ -1,7 +1,6 @@
 """The model folder on disk."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -92,13 +91,18 @@ def test_new_folder_replaces_an_older_model(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def fail_to_write(target: Path) -> None:
+    with new_folder(target) as folder:
+        write_model(folder, "new")
+        raise RuntimeError
+
+
 def test_failure_leaves_the_older_model_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "model"
     with new_folder(target) as folder:
         write_model(folder, "old")
-    with pytest.raises(RuntimeError), new_folder(target) as folder:
-        write_model(folder, "new")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_to_write(target)
     assert (target / "part.bin").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -118,9 +122,12 @@ def test_unwritable_place_is_told(tmp_path: Path) -> None:
         check_target(tmp_path / "file" / "model")
 
 
-def test_full_disk_is_told(tmp_path: Path) -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.skip("this system has no /dev/full")
-    with pytest.raises(OutputError, match="the disk is full"), explained_write(tmp_path / "model"), open("/dev/full", "w") as file:
-        file.write("x")
-        file.flush()
+def fill(device: Path) -> None:
+    with explained_write(Path("model")):
+        device.write_text("x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_full_disk_is_told() -> None:
+    with pytest.raises(OutputError, match="the disk is full: cannot write model"):
+        fill(Path("/dev/full"))

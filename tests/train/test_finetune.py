@@ -38,7 +38,7 @@ def tune(parts: Parts, run: Run) -> FineTuned:
     return finetune(parts, SCALE, run, time_left=None, reviews_after=0)
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     """Stands for a killed process."""
 
 
@@ -59,7 +59,7 @@ class InterruptingReporter:
             if task == "training":
                 self._left -= 1
                 if self._left < 0:
-                    raise Interrupted
+                    raise StoppedError
 
         yield advance
 
@@ -87,7 +87,7 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(parts: Parts, run_of: 
     fixed = {"steps": 25, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings}
     whole = weights_of(tune(parts, run_of(folder="whole", **fixed)))
     for stop in (3, 11):  # killed twice: in the first session after three steps, in the second after eleven more
-        with pytest.raises(Interrupted):
+        with pytest.raises(StoppedError):
             tune(parts, replace(run_of(resume=True, **fixed), reporter=InterruptingReporter(stop)))
     resumed = tune(parts, run_of(resume=True, **fixed))
     assert resumed.result.steps == 25
@@ -108,9 +108,9 @@ def test_a_process_killed_while_training_leaves_a_whole_checkpoint(parts: Parts,
     time.sleep(0.3)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    with pytest.raises(Interrupted):  # it goes on, where a fresh run would have been stopped by the damaged file
+    with pytest.raises(StoppedError):  # it goes on, where a fresh run would have been stopped by the damaged file
         tune(parts, replace(run_of(steps=10_000, patience=10_000, resume=True), reporter=InterruptingReporter(3)))
-    with safe_open(run.folder / CHECKPOINT_FILE, framework="pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(run.folder / CHECKPOINT_FILE, framework="pt") as file:
         assert json.loads(file.metadata()["state"])["step"] > 0
 
 
@@ -142,7 +142,9 @@ def test_training_on_stored_layers_is_training(parts: Parts, run_of: RunOf, monk
     stored = tune(parts, run_of(**settings)).result.curve
     monkeypatch.setattr("ratecast.train.finetune.Network", ComputingNetwork)
     computed = tune(parts, run_of(**settings)).result.curve
-    assert [point["validation_rmse"] for point in stored] == pytest.approx([point["validation_rmse"] for point in computed], rel=0.02)
+    assert [point["validation_rmse"] for point in stored] == pytest.approx(
+        [point["validation_rmse"] for point in computed], rel=0.02
+    )
 
 
 class ComputingNetwork(Network):

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, DebertaV2Config, DistilBertConfig, LlamaConfig, ModernBertConfig, RobertaConfig
-from transformers import AutoModel
+from transformers import AutoModel, BertConfig, DebertaV2Config, DistilBertConfig, LlamaConfig, ModernBertConfig, RobertaConfig
 
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater

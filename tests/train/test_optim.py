@@ -15,7 +15,9 @@ from ratecast.scale import RatingScale
 from ratecast.train.optim import create_optimizer, schedule, set_learning_rates
 
 
-@pytest.mark.parametrize(("name", "reference"), [("linear", get_linear_schedule_with_warmup), ("cosine", get_cosine_schedule_with_warmup)])
+@pytest.mark.parametrize(
+    ("name", "reference"), [("linear", get_linear_schedule_with_warmup), ("cosine", get_cosine_schedule_with_warmup)]
+)
 def test_schedule_is_that_of_transformers(name: str, reference: object) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = reference(optimizer, num_warmup_steps=10, num_training_steps=100)  # type: ignore[operator]
@@ -32,7 +34,9 @@ def test_only_trained_matrices_decay(tiny_backbone: Path) -> None:
     set_trained(backbone.model, trained_layers=1, train_embeddings=False)
     rater = Rater(backbone.model, head, pooling="mean")
     optimizer = create_optimizer(rater, TrainConfig(weight_decay=0.5))
-    assert all((weight.ndim >= 2) == (group["weight_decay"] == 0.5) for group in optimizer.param_groups for weight in group["params"])
+    assert all(
+        (weight.ndim >= 2) == (group["weight_decay"] == 0.5) for group in optimizer.param_groups for weight in group["params"]
+    )
     inside = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     assert inside == {id(weight) for weight in rater.parameters() if weight.requires_grad}
     set_learning_rates(optimizer, TrainConfig(schedule="constant"), 0.5)

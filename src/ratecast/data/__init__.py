@@ -1,9 +1,11 @@
 """Data in and out: any table of reviews becomes checked reviews, and those become leak-free splits."""
 
 from ratecast.data.columns import Columns, find_columns
+from ratecast.data.harvest import Harvest, harvest_ratings
 from ratecast.data.near import duplicate_groups
 from ratecast.data.read import Source, read_table
 from ratecast.data.report import DataReport
+from ratecast.data.sample import load_sample, load_sample_unlabelled
 from ratecast.data.split import Split, split_reviews
 from ratecast.data.table import TableRead
 from ratecast.data.validate import LoadedReviews, load_reviews
@@ -23,4 +25,8 @@ __all__ = [
     "Split",
     "split_reviews",
     "duplicate_groups",
+    "Harvest",
+    "harvest_ratings",
+    "load_sample",
+    "load_sample_unlabelled",
 ]

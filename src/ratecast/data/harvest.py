@@ -34,17 +34,17 @@ class Harvest:
         return len(self.rows)
 
 
-def harvest_ratings(
-    texts: Sequence[str], *, scale: RatingScale = TEN_POINTS, polarity: Sequence[int] | None = None
-) -> Harvest:
-    """Take the rating that each text states in its own words: "7/10", "8 out of 10", "three out of five stars", "***1/2 out of ****".
+def harvest_ratings(texts: Sequence[str], *, scale: RatingScale = TEN_POINTS, polarity: Sequence[int] | None = None) -> Harvest:
+    """Take the rating that each text states in its own words: "7/10", "three out of five stars", "***1/2 out of ****".
 
     A statement N out of D becomes N/D of the way from zero to the top of the scale, high · N/D (from the scale's lowest rating
     if that is negative), and is snapped to the nearest level, the lower of two that are equally near. So on the scale 1..10,
     7/10 and 3.5/5 are 7, 0/10 is 1, and 7.5/10 is 7. A continuous scale keeps the value.
 
-    A text is dropped if it states no rating, or different ones, or one that cannot be read surely ("7 or 8 out of 10", "-3/10"),
-    one outside its own scale ("11/10"), nothing besides the rating, or one that contradicts its polarity.
+    A text is dropped if it states no rating, or different ones, or one that cannot be read surely ("7 or 8 out of 10",
+    "-3/10"), one outside its own scale ("11/10"), nothing besides the rating, or one that contradicts its polarity. Where the
+    context says that the rating is somebody else's, denied or no rating ("9 out of 10 people"), it is not counted, but masked
+    too.
 
     Args:
         texts: reviews, shape ``(text,)``.
@@ -68,19 +68,19 @@ def harvest_ratings(
     ratings: list[float] = []
     for row, text in enumerate(texts):
         share = _stated_share(text)
-        rating = _rescaled(share, scale) if isinstance(share, float) else 0.0
-        rest = mask_ratings(text) if isinstance(share, float) else ""
         if isinstance(share, str):
             dropped[share] += 1
-        elif polarity is not None and np.sign(rating - (scale.low + scale.high) / 2) != (1 if polarity[row] else -1):
+            continue
+        rating, rest = _rescaled(share, scale), mask_ratings(text)
+        if polarity is not None and np.sign(rating - (scale.low + scale.high) / 2) != (1 if polarity[row] else -1):
             dropped["contradicts its polarity"] += 1
         elif not any(character.isalpha() for character in rest):
-            dropped["has no text besides"] += 1
+            dropped["has no text besides the rating"] += 1
         else:
             rows.append(row)
             masked.append(rest)
             ratings.append(rating)
-    return Harvest(rows=np.array(rows, dtype=np.int64), texts=masked, ratings=np.array(ratings, dtype=np.float64), dropped=dropped)
+    return Harvest(rows=np.array(rows, np.int64), texts=masked, ratings=np.array(ratings, np.float64), dropped=dropped)
 
 
 def _stated_share(text: str) -> float | str:

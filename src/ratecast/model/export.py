@@ -60,12 +60,14 @@ def torch_probabilities(rater: Rater, encoder: TextEncoder, texts: Sequence[str]
     batch = pad(tokenised.ids, np.arange(len(texts)), pad_id=encoder.settings.pad_id, pad_left=encoder.settings.pad_left)
     with torch.inference_mode():
         found = ProbabilityGraph(rater)(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask))
-    probabilities: FloatArray = found.double().numpy()
-    return probabilities / probabilities.sum(axis=1, keepdims=True)
+    probabilities: FloatArray = (found.double() / found.double().sum(1, keepdim=True)).numpy()
+    return probabilities
 
 
 def _write_graph(rater: Rater, encoder: TextEncoder, path: Path) -> None:
-    example = pad(encoder.encode(["good", "very good indeed"]).ids, np.arange(2), pad_id=encoder.settings.pad_id, pad_left=False)
+    example = pad(
+        encoder.encode(["good", "very good indeed"]).ids, np.arange(2), pad_id=encoder.settings.pad_id, pad_left=False
+    )
     inputs = (torch.from_numpy(example.input_ids), torch.from_numpy(example.attention_mask))
     shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("token")}
     logger = logging.getLogger("torch.onnx")

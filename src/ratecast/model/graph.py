@@ -38,7 +38,7 @@ class OnnxGraph:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class of their own
             raise ModelFolderError(f"ONNX Runtime cannot load {path}: {error}") from None
         self.encoder = encoder
         self._levels = levels

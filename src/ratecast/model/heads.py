@@ -59,7 +59,7 @@ class Head(nn.Module, ABC):
     def probabilities(self, output: Tensor) -> Tensor:
         """Probability of each level, shape ``(batch, level)``, from raw outputs of shape ``(batch, output)``."""
 
-    def calibrate(self, output: Tensor, ratings: Tensor) -> None:  # noqa: B027 - optional: most heads have nothing to set
+    def calibrate(self, output: Tensor, ratings: Tensor) -> None:
         """Set from held-out reviews what the loss does not train; shapes as in `loss`."""
 
     def standardise(self, vectors: Tensor) -> None:

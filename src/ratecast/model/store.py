@@ -74,7 +74,9 @@ class Manifest:
         for component in self.components:
             if component.name == name:
                 return component
-        raise ModelFolderError(f"the model has no component {name!r}; it has {', '.join(part.name for part in self.components)}")
+        raise ModelFolderError(
+            f"the model has no component {name!r}; it has {', '.join(part.name for part in self.components)}"
+        )
 
 
 def is_model(path: str | Path) -> bool:
@@ -113,7 +115,9 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.exists():
         raise ModelFolderError(f"there is no model folder {folder}")
     if not path.is_file():
-        raise ModelFolderError(f"{folder} is no model folder: it holds no {MANIFEST}; expected a folder that ratecast fit wrote")
+        raise ModelFolderError(
+            f"{folder} is no model folder: it holds no {MANIFEST}; expected a folder that ratecast fit wrote"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format_version"]
@@ -136,7 +140,9 @@ def read_manifest(folder: Path) -> Manifest:
             about=content["about"],
         )
     except (OSError, ValueError, KeyError, TypeError, ScaleError) as error:
-        raise ModelFolderError(f"{path} is damaged ({type(error).__name__}: {error}); fit again or restore the folder") from None
+        raise ModelFolderError(
+            f"{path} is damaged ({type(error).__name__}: {error}); fit again or restore the folder"
+        ) from None
 
 
 def verify(folder: Path, component: Component) -> None:
@@ -152,7 +158,9 @@ def verify(folder: Path, component: Component) -> None:
         if not path.is_file():
             raise ModelFolderError(f"the model folder {folder} is incomplete: {file} is missing; fit again or restore the file")
         if sha256(path) != expected:
-            raise ModelFolderError(f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}; fit again or restore the file")
+            raise ModelFolderError(
+                f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}; fit again or restore the file"
+            )
 
 
 @contextmanager

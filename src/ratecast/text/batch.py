@@ -75,4 +75,3 @@ def pad(ids: Sequence[TokenIds], rows: NDArray[np.int64], *, pad_id: int, pad_le
         input_ids[line, where] = ids[row]
         mask[line, where] = 1
     return Batch(rows=rows, input_ids=input_ids, attention_mask=mask)
-

@@ -105,7 +105,7 @@ class TextEncoder:
         """
         try:
             return cls(Tokenizer.from_file(str(path)), settings)
-        except Exception as error:  # the tokenizers library raises bare Exception for every fault of a file
+        except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare Exception
             raise BackboneError(f"cannot read the tokenizer {path}: {error}") from None
 
     def save(self, path: Path) -> None:
@@ -118,7 +118,9 @@ class TextEncoder:
         cut = [len(text) > 2 * limit for text in texts]
         within = [f"{text[:limit]} {text[-limit:]}" if is_cut else text for text, is_cut in zip(texts, cut, strict=True)]
         encodings = self.tokenizer.encode_batch_fast(within, add_special_tokens=False)
-        shortened = np.array([is_cut or len(found) > self._room for is_cut, found in zip(cut, encodings, strict=True)], dtype=bool)
+        shortened = np.array(
+            [is_cut or len(found) > self._room for is_cut, found in zip(cut, encodings, strict=True)], dtype=bool
+        )
         return TokenisedTexts(ids=[self._framed(found.ids) for found in encodings], shortened=shortened)
 
     def _framed(self, ids: list[int]) -> TokenIds:
@@ -136,4 +138,6 @@ def _special_tokens(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, .
     for start in range(len(framed) - len(bare) + 1):
         if framed[start : start + len(bare)] == bare:
             return tuple(framed[:start]), tuple(framed[start + len(bare) :])
-    raise BackboneError("the tokenizer changes a text's tokens when it adds special tokens; expected it to put them around the text")
+    raise BackboneError(
+        "the tokenizer changes a text's tokens when it adds special tokens; expected it to put them around the text"
+    )

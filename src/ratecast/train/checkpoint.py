@@ -99,16 +99,18 @@ def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: tor
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as file:
             facts: dict[str, Any] = json.loads(file.metadata()["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelFolderError(f"the checkpoint {path} is damaged ({error}); delete it and run without --resume") from None
     if facts["fingerprint"] != fingerprint:
-        raise ConfigError(f"the checkpoint {path} was made with other data or settings; use the same ones, or run without --resume")
+        raise ConfigError(
+            f"the checkpoint {path} was made with other data or settings; use the same ones, or run without --resume"
+        )
     state = TrainingState(**facts)
     weights = trained_weights(rater)
-    by_name = {name: weight for name, weight in rater.named_parameters()}
+    by_name = dict(rater.named_parameters())
     with torch.no_grad():
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -108,7 +107,9 @@ def finetune(
     )
     training = RatedTexts(texts=tokenised["train"], ratings=ratings["train"], encoded=encoded["train"] if frozen else None)
     validation = RatedTexts(
-        texts=tokenised["validation"].take(rows["validation"]), ratings=held_out[1], encoded=encoded["validation"] if frozen else None
+        texts=tokenised["validation"].take(rows["validation"]),
+        ratings=held_out[1],
+        encoded=encoded["validation"] if frozen else None,
     )
     allowed = None if time_left is None else max(0.0, time_left() - reviews_after / speed)
     with network.skipping():
@@ -146,5 +147,6 @@ def _probe_rows(
 
 @torch.no_grad()
 def _probabilities(rater: Rater, encoded: Encoded) -> FloatArray:
-    found: FloatArray = rater.head.probabilities(rater.head(encoded.vectors)).double().numpy()
-    return found / found.sum(axis=1, keepdims=True)
+    found = rater.head.probabilities(rater.head(encoded.vectors)).double()
+    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).numpy()
+    return probabilities

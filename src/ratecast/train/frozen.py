@@ -58,7 +58,14 @@ class Encoded:
 
 
 def encode(
-    rater: Rater, texts: TokenisedTexts, settings: TextSettings, *, frozen: int, store: Path | None, reporter: Reporter, task: str
+    rater: Rater,
+    texts: TokenisedTexts,
+    settings: TextSettings,
+    *,
+    frozen: int,
+    store: Path | None,
+    reporter: Reporter,
+    task: str,
 ) -> Encoded:
     """Run every text through the network once, without gradients.
 

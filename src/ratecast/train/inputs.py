@@ -72,8 +72,9 @@ class Network:
         if self._stand_in is not None and reviews.encoded is not None and reviews.encoded.hidden is not None:
             states = reviews.encoded.hidden.padded(rows, batch.input_ids.shape[1], pad_left=left)
             self._stand_in.states = states.to(device)
-        output = self.rater(torch.from_numpy(batch.input_ids).to(device), torch.from_numpy(batch.attention_mask).to(device))
-        return output
+        mask = torch.from_numpy(batch.attention_mask).to(device)
+        output = self.rater(torch.from_numpy(batch.input_ids).to(device), mask)
+        return output  # noqa: RET504 - annotated above, the module's call is not
 
     @torch.no_grad()
     def outputs(self, reviews: RatedTexts) -> Tensor:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
 from ratecast.config import FitConfig, TrackConfig
 from ratecast.errors import require
@@ -91,76 +93,114 @@ def train(network: Network, training: RatedTexts, validation: RatedTexts, run: R
         ConfigError: if a checkpoint to resume from belongs to other data or settings.
         OutputError: if a checkpoint cannot be written.
     """
-    config, rater = run.config.train, network.rater
-    accelerator = _accelerator(run)
-    optimizer = create_optimizer(rater, config)
-    rater, optimizer = accelerator.prepare(rater, optimizer)
-    per_epoch = math.ceil(len(training) / config.batch_reviews)
-    torch.manual_seed(run.config.seed)
-    state = load_checkpoint(run.folder, run.fingerprint, rater, optimizer) if run.resume else None
-    if state is None:
-        steps = config.steps or math.ceil(config.epochs * per_epoch)
-        state = TrainingState(fingerprint=run.fingerprint, steps=steps, allowed_seconds=run.allowed_seconds)
-        _evaluate(network, validation, state, loss=math.nan, factor=0.0)
-    started = time.monotonic() - state.seconds
-    first_step, training_seconds, losses = state.step, 0.0, _Mean()
-    last_saved = time.monotonic()
-    stopped_by = "plan"
-    evaluate_every = max(1, min(per_epoch // config.evaluations_per_epoch, state.steps))
-    ratings = torch.as_tensor(training.ratings, device=accelerator.device)
-    rater.train()
-    with run.reporter.track("training", _TICKS) as advance:
-        shown = 0
-        while state.step < state.steps:
-            progress = _progress(state)
-            if progress >= 1:
-                stopped_by = "time budget"
-                break
-            factor = set_learning_rates(optimizer, config, progress)
-            epoch, position = divmod(state.step, per_epoch)
-            if position == 0 or state.step == first_step:
-                batches = training_batches(training.texts.lengths, config.batch_reviews, seed=run.config.seed, epoch=epoch)
-            rows = batches[position]
-            step_started = time.monotonic()
-            loss = rater.head.loss(network.output(training, rows), ratings[rows]).mean()
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(rater.parameters(), config.max_gradient_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            training_seconds += time.monotonic() - step_started
-            state.step += 1
-            losses.add(loss.item())
-            if state.step % evaluate_every == 0 or state.step == state.steps:
-                state.seconds = time.monotonic() - started
-                _evaluate(network, validation, state, loss=losses.take(), factor=factor)
-                accelerator.log(state.curve[-1], step=state.step)
-            state.seconds = time.monotonic() - started
-            speed = (state.step - first_step) * config.batch_reviews / training_seconds
-            ticks = int(_TICKS * _progress(state))
-            advance(ticks - shown, _note(losses.latest, state, speed))
-            shown = ticks
-            if state.stale >= config.patience:
-                stopped_by = "patience"
-                break
-            if time.monotonic() - last_saved > config.checkpoint_seconds:
-                save_checkpoint(run.folder, state, rater, optimizer)
-                last_saved = time.monotonic()
-    if state.curve[-1]["step"] != state.step:
-        _evaluate(network, validation, state, loss=losses.take(), factor=0.0)
-        accelerator.log(state.curve[-1], step=state.step)
-    accelerator.end_training()
-    state.restore_best(rater)
-    rater.eval()
-    return TrainingResult(
-        steps=state.step,
-        planned_steps=state.steps,
-        best_step=state.best_step,
-        best_rmse=state.best_score,
-        seconds=time.monotonic() - started,
-        reviews_per_second=(state.step - first_step) * config.batch_reviews / max(training_seconds, 1e-9),
-        stopped_by=stopped_by,
-        curve=state.curve,
-    )
+    return _Loop(network, training, validation, run).run()
+
+
+class _Loop:
+    """The state of `train`, and one method for each thing that it does."""
+
+    def __init__(self, network: Network, training: RatedTexts, validation: RatedTexts, run: Run) -> None:
+        self._network, self._training, self._validation, self._run = network, training, validation, run
+        self._config = run.config.train
+        self._accelerator = _accelerator(run)
+        optimizer = create_optimizer(network.rater, self._config)
+        self._rater, self._optimizer = self._accelerator.prepare(network.rater, optimizer)
+        self._ratings = torch.as_tensor(training.ratings, device=self._accelerator.device)
+        self._steps_per_epoch = math.ceil(len(training) / self._config.batch_reviews)
+        self._losses = _Mean()
+        self._training_seconds = 0.0
+        torch.manual_seed(run.config.seed)
+        found = load_checkpoint(run.folder, run.fingerprint, self._rater, self._optimizer) if run.resume else None
+        self._state = found or self._planned()
+        self._first_step = self._state.step
+        self._started = time.monotonic() - self._state.seconds
+
+    def run(self) -> TrainingResult:
+        """Train until the plan, the time or the patience ends."""
+        state = self._state
+        if not state.curve:
+            self._evaluate(0.0)
+        self._rater.train()
+        saved = time.monotonic()
+        evaluate_every = max(1, min(self._steps_per_epoch // self._config.evaluations_per_epoch, state.steps))
+        with self._run.reporter.track("training", _TICKS) as advance:
+            shown = 0
+            while (stopped_by := self._stopped_by()) is None:
+                factor = set_learning_rates(self._optimizer, self._config, _progress(state))
+                self._step()
+                if state.step % evaluate_every == 0 or state.step == state.steps:
+                    self._evaluate(factor)
+                state.seconds = time.monotonic() - self._started
+                ticks = int(_TICKS * _progress(state))
+                advance(ticks - shown, self._note())
+                shown = ticks
+                if time.monotonic() - saved > self._config.checkpoint_seconds:
+                    save_checkpoint(self._run.folder, state, self._rater, self._optimizer)
+                    saved = time.monotonic()
+        if state.curve[-1]["step"] != state.step:
+            self._evaluate(0.0)
+        self._accelerator.end_training()
+        state.restore_best(self._rater)
+        self._rater.eval()
+        return TrainingResult(
+            steps=state.step,
+            planned_steps=state.steps,
+            best_step=state.best_step,
+            best_rmse=state.best_score,
+            seconds=time.monotonic() - self._started,
+            reviews_per_second=self._speed(),
+            stopped_by=stopped_by,
+            curve=state.curve,
+        )
+
+    def _planned(self) -> TrainingState:
+        steps = self._config.steps or math.ceil(self._config.epochs * self._steps_per_epoch)
+        return TrainingState(fingerprint=self._run.fingerprint, steps=steps, allowed_seconds=self._run.allowed_seconds)
+
+    def _stopped_by(self) -> str | None:
+        state = self._state
+        if state.stale >= self._config.patience:
+            return "patience"
+        if state.step >= state.steps:
+            return "plan"
+        return "time budget" if _progress(state) >= 1 else None
+
+    def _step(self) -> None:
+        started = time.monotonic()
+        rows = self._batch()
+        loss = self._rater.head.loss(self._network.output(self._training, rows), self._ratings[rows]).mean()
+        self._accelerator.backward(loss)
+        self._accelerator.clip_grad_norm_(self._rater.parameters(), self._config.max_gradient_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._losses.add(loss.item())
+        self._state.step += 1
+        self._training_seconds += time.monotonic() - started
+
+    def _batch(self) -> NDArray[np.int64]:
+        epoch, position = divmod(self._state.step, self._steps_per_epoch)
+        if position == 0 or self._state.step == self._first_step:
+            lengths, seed = self._training.texts.lengths, self._run.config.seed
+            self._batches = training_batches(lengths, self._config.batch_reviews, seed=seed, epoch=epoch)
+        return self._batches[position]
+
+    def _evaluate(self, factor: float) -> None:
+        state = self._state
+        rmse = score_outputs(self._rater.head, self._network.outputs(self._validation), self._validation.ratings)
+        state.keep_best(self._rater, rmse)
+        state.seconds = time.monotonic() - self._started
+        point = {"step": state.step, "seconds": state.seconds, "training_loss": self._losses.take(), "validation_rmse": rmse}
+        state.curve.append(point | {"learning_rate": factor * self._config.learning_rate})
+        if self._run.config.track != TrackConfig():
+            self._accelerator.log(
+                {key: value for key, value in state.curve[-1].items() if not math.isnan(value)}, step=state.step
+            )
+
+    def _speed(self) -> float:
+        return (self._state.step - self._first_step) * self._config.batch_reviews / max(self._training_seconds, 1e-9)
+
+    def _note(self) -> str:
+        return f"loss {self._losses.latest:.3f}  validation RMSE {self._state.best_score:.3f}  {self._speed():.1f} reviews/s"
 
 
 def _progress(state: TrainingState) -> float:
@@ -170,17 +210,6 @@ def _progress(state: TrainingState) -> float:
     return 1.0 if state.seconds >= state.allowed_seconds else max(done, state.seconds / state.allowed_seconds)
 
 
-def _evaluate(network: Network, validation: RatedTexts, state: TrainingState, *, loss: float, factor: float) -> None:
-    rmse = score_outputs(network.rater.head, network.outputs(validation), validation.ratings)
-    state.keep_best(network.rater, rmse)
-    point = {"step": state.step, "seconds": state.seconds, "training_loss": loss, "validation_rmse": rmse}
-    state.curve.append(point | {"learning_rate": factor})
-
-
-def _note(loss: float, state: TrainingState, speed: float) -> str:
-    return f"loss {loss:.3f}  validation RMSE {state.best_score:.3f}  {speed:.1f} reviews/s"
-
-
 def _accelerator(run: Run) -> Accelerator:
     track: TrackConfig = run.config.track
     trackers = [name for name, wanted in (("tensorboard", track.tensorboard), ("wandb", track.wandb)) if wanted]
@@ -188,7 +217,9 @@ def _accelerator(run: Run) -> Accelerator:
         require(name, "track", f"logging to {name}")
     accelerator = Accelerator(log_with=trackers or None, project_dir=str(run.log_folder))
     if trackers:
-        settings = {key: value for stage in run.config.to_mapping().values() if isinstance(stage, dict) for key, value in stage.items()}
+        settings = {
+            key: value for stage in run.config.to_mapping().values() if isinstance(stage, dict) for key, value in stage.items()
+        }
         plain = {key: value for key, value in settings.items() if isinstance(value, int | float | str)}
         wandb: dict[str, Any] = {"name": track.run_name, "dir": str(run.log_folder)}
         accelerator.init_trackers("ratecast", config=plain, init_kwargs={"wandb": wandb})

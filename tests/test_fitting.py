@@ -1,0 +1,182 @@
+"""From a table to a model folder and back, with a tiny backbone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import ratecast
+from ratecast import FitConfig, Predictor, RatecastError, Review
+from ratecast.assess import MODEL_NAME, assess
+from ratecast.data import load_reviews
+from ratecast.errors import ConfigError, DataError, ModelFolderError, OutputError
+from ratecast.progress import SilentReporter
+
+FitTiny = Callable[..., Predictor]
+GRADES = ("awful", "bad", "fine", "good", "great")
+
+
+def frame_of(count: int, seed: int = 0) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    levels = rng.integers(0, 5, count)
+    words = ("food", "staff", "hotel", "room", "service", "phone", "battery", "price", "movie", "story")
+    texts = [f"the {' and the '.join(rng.choice(words, 4))} {number} is {GRADES[level]}" for number, level in enumerate(levels)]
+    return pl.DataFrame({"review": texts, "stars": levels + 1, "user": [f"u{number % 40}" for number in range(count)]})
+
+
+@pytest.fixture(scope="module")
+def fit_tiny(tiny_backbone: Path) -> FitTiny:
+    """`ratecast.fit` with the tiny backbone, few steps and no output."""
+
+    def fit_model(source: Any = None, *, out: Path, **settings: Any) -> Predictor:
+        defaults = {"backbone": str(tiny_backbone), "max_tokens": 32, "steps": 20, "batch_reviews": 8, "learning_rate": 1e-3}
+        return ratecast.fit(source, out=out, reporter=SilentReporter(), **(defaults | settings))
+
+    return fit_model
+
+
+@pytest.fixture(scope="module")
+def model(fit_tiny: FitTiny, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return fit_tiny(frame_of(300), out=tmp_path_factory.mktemp("fit") / "model")
+
+
+def test_folder_holds_everything(model: Predictor) -> None:
+    names = {path.name for path in model.folder.iterdir()}
+    assert {"model.json", "model.onnx", "model.safetensors", "tokenizer.json", "README.md", "report.html"} <= names
+    assert {"config.json", "metrics.json", "data.json", "split.json"} <= names
+    assert [path.name for path in model.folder.parent.iterdir()] == ["model"]
+
+
+def test_contest_has_every_baseline_and_the_model_last(model: Predictor) -> None:
+    names = [entry.name for entry in model.contest().entries]
+    assert names == ["constant", "tfidf-logistic", "tfidf-ridge", "backbone before fine-tuning", MODEL_NAME]
+
+
+def test_parts_share_no_review(model: Predictor) -> None:
+    split = json.loads((model.folder / "split.json").read_text())
+    parts = [set(split[name]) for name in ("train", "validation", "test")]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 300
+
+
+def test_configuration_is_kept_and_can_be_used_again(model: Predictor) -> None:
+    config = FitConfig.from_mapping(json.loads((model.folder / "config.json").read_text()))
+    assert config.train.steps == 20
+
+
+def test_prediction_of_strings_reviews_and_frames_is_one(model: Predictor) -> None:
+    texts = ["the food is awful", "the food is great"]
+    from_texts = model.predict(texts)
+    frame = pd.DataFrame({"review": texts})
+    for same in ([Review(text=text) for text in texts], pl.DataFrame({"review": texts}), frame):
+        np.testing.assert_allclose(model.predict(same).probabilities, from_texts.probabilities)
+    first = from_texts[0]
+    assert 1 <= first.rating <= 5
+    assert sum(first.probabilities.values()) == pytest.approx(1)
+    assert list(first.probabilities) == [1, 2, 3, 4, 5]
+
+
+def test_title_is_read_too(model: Predictor) -> None:
+    plain, titled = model.predict([Review(text="the food"), Review(text="the food", title="awful")])
+    assert plain.rating != titled.rating
+
+
+def test_odd_texts_are_predicted_with_a_warning(model: Predictor) -> None:
+    found = model.predict(["", " \n", "the " * 3000, "good", "\x00", "😀"])
+    assert [prediction.warnings[:1] for prediction in found][:4] == [
+        ("the text is empty",),
+        ("the text is empty",),
+        ("the middle of the text was left out: 32 tokens are read",),
+        (),
+    ]
+    assert np.isfinite(found.rating).all()
+
+
+def test_assessment_repeats_the_test_metrics(model: Predictor) -> None:
+    split = json.loads((model.folder / "split.json").read_text())
+    held_out = frame_of(300)[sorted(map(int, split["test"]))]
+    loaded = load_reviews(held_out, need_rating=True, scale=model.scale)
+    found = assess(ratecast.load(model.folder), loaded).contest.model.metrics
+    assert found.rmse == pytest.approx(model.contest().model.metrics.rmse, abs=1e-6)
+
+
+def test_same_seed_gives_the_same_model(fit_tiny: FitTiny, model: Predictor, tmp_path: Path) -> None:
+    again = fit_tiny(frame_of(300), out=tmp_path / "model")
+    texts = ["the food is awful", "the phone is great"]
+    np.testing.assert_allclose(again.probabilities(texts), model.probabilities(texts), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "settings", "describe"),
+    [
+        (np.linspace(0, 100, 300), {}, "0..100 (continuous)"),
+        (np.tile([0.0, 1.0], 150), {}, "0,1"),
+        (np.tile([1.0, 1.5, 2.0, 4.5, 5.0], 60), {}, "1..5/0.5"),
+        (np.tile([1.0, 2.0, 4.0], 100), {"scale": "1..5", "head": "regression"}, "1..5"),
+    ],
+)
+def test_any_scale(fit_tiny: FitTiny, tmp_path: Path, ratings: np.ndarray, settings: dict[str, str], describe: str) -> None:
+    texts = frame_of(300)["review"].to_list()
+    model = fit_tiny(texts=texts, ratings=ratings, out=tmp_path / "model", steps=3, **settings)
+    assert model.scale.describe() == describe
+    found = model.predict(texts[:20])
+    assert ((found.rating >= model.scale.low) & (found.rating <= model.scale.high)).all()
+    columns = list(found.columns())
+    assert columns[:3] == ["predicted_rating", "predicted_median", "predicted_mode"]
+    assert columns[3] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
+
+
+def test_damage_to_the_folder_is_found(model: Predictor, fit_tiny: object, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(model.folder, tmp_path / "copy"))
+    content = bytearray((copy / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "model.onnx").write_bytes(content)
+    with pytest.raises(ModelFolderError, match=r"model\.onnx is damaged"):
+        ratecast.load(copy)
+
+
+def test_only_what_is_loaded_is_hashed(model: Predictor, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(model.folder, tmp_path / "copy"))
+    (copy / "model.safetensors").unlink()
+    (copy / "tfidf-ridge.safetensors").write_bytes(b"")
+    loaded = ratecast.load(copy)
+    assert loaded.predict(["good"])[0].rating > 0
+    with pytest.raises(ModelFolderError, match=r"tfidf-ridge\.safetensors is damaged"):
+        loaded.baselines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"texts": ["good"] * 3, "ratings": [1, 2, 3]}, DataError, "3"),
+        ({"texts": [f"good {n}" for n in range(50)], "ratings": [4.0] * 50}, RatecastError, "only the rating 4"),
+        ({"texts": ["good"]}, DataError, "both texts and ratings"),
+        ({}, DataError, "either a table of reviews, or both"),
+        ({"texts": "good", "ratings": [1]}, DataError, "one string"),
+        ({"source": "absent.csv"}, DataError, "absent.csv"),
+        ({"source": frame_of(60), "head": "gadzooks"}, ConfigError, "unknown head"),
+        ({"source": frame_of(60), "learning": 1}, ConfigError, "unknown setting 'learning'"),
+        ({"source": frame_of(60), "time_budget": "soon"}, ConfigError, "cannot read the duration 'soon'"),
+        ({"source": frame_of(60), "trained_layers": 9}, ConfigError, "has only 2"),
+    ],
+)
+def test_bad_input_writes_nothing(
+    fit_tiny: FitTiny, tmp_path: Path, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        fit_tiny(out=tmp_path / "model", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_that_holds_something_else_is_refused_at_once(fit_tiny: FitTiny, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="not a model"):
+        fit_tiny("absent.csv", out=tmp_path)

@@ -1,0 +1,60 @@
+"""The linear head on untrained vectors, against scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+
+from ratecast.model.heads import create_head
+from ratecast.scale import RatingScale
+from ratecast.train import probe
+
+Rated = tuple[torch.Tensor, np.ndarray]
+SCALE = RatingScale.parse("1..3")
+
+
+@pytest.fixture
+def vectors() -> Rated:
+    rng = np.random.default_rng(0)
+    found = rng.normal(3, 2, (400, 6))
+    ratings = np.digitize(found[:, 0] + found[:, 1] + rng.normal(0, 2, 400), [4.0, 8.0]) + 1.0
+    return torch.tensor(found, dtype=torch.float32), ratings
+
+
+def test_softmax_probe_is_logistic_regression(vectors: Rated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PENALTIES", (0.1,))
+    head = create_head("softmax", 6, SCALE, vectors[1])
+    probe.fit_probe(head, vectors, vectors)
+    scaled = StandardScaler().fit_transform(vectors[0].numpy())
+    scaled *= np.sqrt(399 / 400)  # torch divides by the deviation of a sample
+    reference = LogisticRegression(C=1 / (2 * 0.1 * 400), tol=1e-8, max_iter=1000).fit(scaled, vectors[1])
+    with torch.no_grad():
+        found = head.probabilities(head(vectors[0])).numpy()
+    np.testing.assert_allclose(found, reference.predict_proba(scaled), atol=1e-3)
+
+
+def test_regression_probe_is_ridge_regression(vectors: Rated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PENALTIES", (0.1,))
+    head = create_head("regression", 6, SCALE, vectors[1])
+    probe.fit_probe(head, vectors, vectors)
+    scaled = StandardScaler().fit_transform(vectors[0].numpy()) * np.sqrt(399 / 400)
+    standard = (vectors[1] - vectors[1].mean()) / vectors[1].std()
+    reference = Ridge(alpha=0.1 * 400).fit(scaled, standard)
+    with torch.no_grad():
+        found = head(vectors[0]).squeeze(-1).numpy()
+    np.testing.assert_allclose(found, reference.predict(scaled), atol=1e-3)
+
+
+def test_penalty_is_chosen_on_held_out_reviews(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    noise = (torch.tensor(rng.normal(size=(60, 40)), dtype=torch.float32), rng.integers(1, 4, 60).astype(np.float64))
+    held_out = (torch.tensor(rng.normal(size=(300, 40)), dtype=torch.float32), rng.integers(1, 4, 300).astype(np.float64))
+    sizes = {}
+    for penalties in ((0.01,), (3.0,), probe.PENALTIES):
+        monkeypatch.setattr(probe, "PENALTIES", penalties)
+        head = create_head("softmax", 40, SCALE, noise[1])
+        probe.fit_probe(head, noise, held_out)
+        sizes[len(penalties), penalties[-1]] = float(head.linear.weight.detach().norm())
+    assert sizes[6, 3.0] == pytest.approx(sizes[1, 3.0], rel=1e-2)
+    assert sizes[1, 3.0] < 0.2 * sizes[1, 0.01]
