@@ -34,7 +34,13 @@ def fit_tiny(tiny_backbone: Path) -> FitTiny:
     """`ratecast.fit` with the tiny backbone, few steps and no output."""
 
     def fit_model(source: Any = None, *, out: Path, **settings: Any) -> Predictor:
-        defaults = {"backbone": str(tiny_backbone), "max_tokens": 32, "steps": 20, "batch_reviews": 8, "learning_rate": 1e-3}
+        defaults: dict[str, Any] = {
+            "backbone": str(tiny_backbone),
+            "max_tokens": 32,
+            "steps": 20,
+            "batch_reviews": 8,
+            "learning_rate": 1e-3,
+        }
         return ratecast.fit(source, out=out, reporter=SilentReporter(), **(defaults | settings))
 
     return fit_model

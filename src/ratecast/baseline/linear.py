@@ -19,7 +19,7 @@ from ratecast.errors import DataError, ModelFolderError, require
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
 
-INVERSE_PENALTIES: Final = (1.0, 5.0, 25.0, 125.0)
+INVERSE_PENALTIES: Final = (1.0, 5.0, 25.0, 125.0, 625.0)
 """C of logistic regression that is tried, from strong to weak regularisation."""
 
 PENALTIES: Final = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)

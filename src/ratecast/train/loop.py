@@ -191,6 +191,9 @@ class _Loop:
         state.seconds = time.monotonic() - self._started
         point = {"step": state.step, "seconds": state.seconds, "training_loss": self._losses.take(), "validation_rmse": rmse}
         state.curve.append(point | {"learning_rate": factor * self._config.learning_rate})
+        if state.step:
+            loss = f"training loss {point['training_loss']:.3f}"
+            self._run.reporter.tell(f"{state.seconds:6.0f} s  step {state.step}  {loss}  validation RMSE {rmse:.3f}")
         if self._run.config.track != TrackConfig():
             self._accelerator.log(
                 {key: value for key, value in state.curve[-1].items() if not math.isnan(value)}, step=state.step

@@ -1,0 +1,81 @@
+"""What the benchmarks share: the machine, the Yelp reviews, and where results go."""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import arro3.io
+import numpy as np
+
+from ratecast.records import Reviews, strings
+
+RESULTS = Path(__file__).parent / "results"
+FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_tile", "avx512_bf16")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, the flags that matter for matrix products, cores and the measured ceiling."""
+    facts: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "flags": []}
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = dict(line.split(":", 1) for line in information.read_text().splitlines() if ":" in line)
+        lines = {key.strip(): value.strip() for key, value in lines.items()}
+        facts["processor"] = lines.get("model name", facts["processor"])
+        facts["flags"] = [flag for flag in FLAGS if flag in lines.get("flags", "").split()]
+    import torch
+
+    facts |= {"threads": torch.get_num_threads(), "torch": torch.__version__, "ceiling_gflops": round(ceiling_gflops(), 1)}
+    return facts
+
+
+def ceiling_gflops() -> float:
+    """Best speed of a float32 matrix product of the shapes of MiniLM's feed-forward layers, in GFLOP/s."""
+    import torch
+
+    left, right = torch.randn(2048, 384), torch.randn(384, 1536)
+    best = 0.0
+    for _ in range(8):
+        started = time.perf_counter()
+        for _ in range(20):
+            left @ right
+        best = max(best, 20 * 2 * 2048 * 384 * 1536 / (time.perf_counter() - started) / 1e9)
+    return best
+
+
+def yelp_parser(description: str) -> argparse.ArgumentParser:
+    """Parser with the folder of the Yelp reviews."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds yelp_10k.parquet")
+    return parser
+
+
+def yelp(folder: Path, part: str) -> Reviews:
+    """The Yelp reviews of one part, "train" or "test"."""
+    path = folder / "yelp_10k.parquet"
+    if not path.exists():
+        sys.exit(f"{path} is not there: this benchmark needs the Yelp reviews and was not run")
+    table = arro3.io.read_parquet(path).read_all()
+    chosen = np.array(table["split"].to_pylist()) == part
+    texts, ratings = strings(table["text"].to_pylist()), np.array(table["rating"].to_pylist(), dtype=np.float64)
+    return Reviews(text=texts[chosen], rating=ratings[chosen])
+
+
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]], name: str, **facts: Any) -> None:
+    """Print a table and write it with the machine's facts to ``results/<name>.json`` and ``.md``."""
+    described = machine()
+    cells = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    lines = [f"# {title}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
+    lines += ["", *(f"- {key.replace('_', ' ')}: {value}" for key, value in (facts | described).items())]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text)
+    content: dict[str, Any] = {"title": title, "header": list(header), "rows": [list(row) for row in rows]}
+    content |= {"facts": facts, "machine": described}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1, default=str) + "\n")
