@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 
-PRAISE = ("Great phone, I love the screen.", "Wonderful film with a clever story.", "Excellent service and a lovely room.")
+PRAISE = ("Great phone, 8/10 from me.", "Wonderful film with a clever story.", "Excellent service and a lovely room.")
 BLAME = ("Awful battery, it died in a day.", "A dull film and a silly story.", "Rude staff and a dirty room.")
 
 
@@ -57,7 +57,7 @@ def test_the_make_targets_exist() -> None:
 
 @pytest.mark.slow
 def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, count in (("reviews.csv", 120), ("held_out.csv", 40), ("new.csv", 10)):
+    for name, count in (("reviews.csv", 60), ("held_out.csv", 20), ("new.csv", 10)):
         write_reviews(tmp_path / name, count)
     (tmp_path / "texts.txt").write_text("Great phone, poor battery\nAwful.\n", encoding="utf-8")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -85,7 +85,7 @@ class BackboneConfig:
 class TrainConfig:
     """The training loop."""
 
-    learning_rate: float = 5e-5
+    learning_rate: float = 1e-4
     """Peak learning rate of the backbone."""
     head_learning_rate: float = 1e-3
     """Peak learning rate of the head."""

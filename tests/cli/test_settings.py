@@ -31,7 +31,7 @@ def test_fit_has_a_flag_for_every_setting_with_its_default_and_a_help_text() -> 
         about = parameters[name].annotation.__metadata__[0]
         assert about.help, name
         assert about.help[0].isupper(), name
-    assert parameters["learning_rate"].default == 5e-5
+    assert parameters["learning_rate"].default == 1e-4
 
 
 def test_help_groups_the_flags_by_stage(capsys: pytest.CaptureFixture[str]) -> None:

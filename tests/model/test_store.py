@@ -91,6 +91,13 @@ def test_new_folder_replaces_an_older_model(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_files_can_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "model") as folder:
+        write_model(folder)
+        (folder / "part.bin").chmod(0o600)
+    assert (tmp_path / "model" / "part.bin").stat().st_mode == (tmp_path / "model" / MANIFEST).stat().st_mode
+
+
 def fail_to_write(target: Path) -> None:
     with new_folder(target) as folder:
         write_model(folder, "new")

@@ -40,4 +40,4 @@ def test_only_trained_matrices_decay(tiny_backbone: Path) -> None:
     inside = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     assert inside == {id(weight) for weight in rater.parameters() if weight.requires_grad}
     set_learning_rates(optimizer, TrainConfig(schedule="constant"), 0.5)
-    assert {group["lr"] for group in optimizer.param_groups} == {5e-5, 1e-3}
+    assert {group["lr"] for group in optimizer.param_groups} == {1e-4, 1e-3}

@@ -179,6 +179,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         with explained_write(target):
             yield partial
+            _open_to_readers(partial)
             _replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -222,6 +223,13 @@ def sha256(path: Path) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that people can read too."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give every file the mode that the manifest got from the umask: safetensors 0.8 writes files for their owner only."""
+    mode = (folder / MANIFEST).stat().st_mode
+    for path in folder.iterdir():
+        path.chmod(mode)
 
 
 def _replace(partial: Path, target: Path) -> None:

@@ -38,6 +38,7 @@ def fit_probe(head: Head, training: tuple[Tensor, FloatArray], validation: tuple
         if loss < best_loss:
             best, best_loss = {name: value.clone() for name, value in head.state_dict().items()}, loss
     head.load_state_dict(best)
+    head.zero_grad()  # what L-BFGS left behind is no gradient of the first training step
     with torch.no_grad():
         head.calibrate(head(held_out), held_out_ratings)
     head.float()
