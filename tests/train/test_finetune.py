@@ -114,6 +114,38 @@ def test_a_process_killed_while_training_leaves_a_whole_checkpoint(parts: Parts,
         assert json.loads(file.metadata()["state"])["step"] > 0
 
 
+class ImpatientReporter(InterruptingReporter):
+    """Presses Ctrl-C at a given step and keeps what is told."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.told: list[str] = []
+
+    def tell(self, message: str) -> None:
+        """Keeps the message."""
+        self.told.append(message)
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        """Counts the steps of training."""
+        with super().track(task, total) as advance:
+
+            def pressed(units: int, note: str) -> None:
+                try:
+                    advance(units, note)
+                except StoppedError:
+                    raise KeyboardInterrupt from None
+
+            yield pressed
+
+
+def test_ctrl_c_tells_how_to_go_on(parts: Parts, run_of: RunOf) -> None:
+    reporter = ImpatientReporter(7)
+    with pytest.raises(KeyboardInterrupt):
+        tune(parts, replace(run_of(steps=25, checkpoint_seconds=1e-9), reporter=reporter))
+    assert reporter.told[-1] == "stopped: the same command with --resume goes on from the last checkpoint"
+
+
 def test_checkpoint_of_other_data_is_refused(parts: Parts, run_of: RunOf) -> None:
     tune(parts, run_of(steps=2, checkpoint_seconds=1e-9))
     with pytest.raises(ConfigError, match="made with other data or settings"):

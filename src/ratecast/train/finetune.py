@@ -79,49 +79,48 @@ def finetune(
     layers = len(transformer_layers(backbone.model))
     started = time.monotonic()
     speed = _encoding_speed(rater, backbone, tokenised["validation"], run)
+    stopping = np.arange(len(ratings["validation"]))[:STOPPING_REVIEWS]
     rows = {
         "train": _probe_rows(len(ratings["train"]), speed, time_left, run.config.seed, whole=frozen > 0),
-        "validation": np.arange(len(ratings["validation"]))[:STOPPING_REVIEWS],
+        "validation": stopping,
         "test": np.arange(len(ratings["test"])),
     }
-    store = run.folder if 0 < frozen < layers else None
-    encoded = {
-        name: encode(
-            rater,
-            tokenised[name].take(chosen),
-            backbone.encoder.settings,
-            frozen=frozen,
-            store=store / f"{name}.npy" if store and name != "test" else None,
-            reporter=run.reporter,
-            task=f"untrained vectors of the {name} reviews",
-        )
-        for name, chosen in rows.items()
-    }
-    held_out = (encoded["validation"].vectors, ratings["validation"][rows["validation"]])
+    chosen = {name: tokenised[name].take(rows[name]) for name in rows}
+    encoded = _encode_parts(rater, chosen, backbone, run, frozen=frozen, stored=0 < frozen < layers)
+    held_out = (encoded["validation"].vectors, ratings["validation"][stopping])
     fit_probe(head, (encoded["train"].vectors, ratings["train"][rows["train"]]), held_out)
     before = _probabilities(rater, encoded["test"])
     before_seconds = time.monotonic() - started
-    hidden = encoded["train"].hidden
-    network = Network(
-        rater, backbone.encoder.settings, frozen=frozen, layers=layers, tuple_length=hidden.tuple_length if hidden else 0
-    )
     training = RatedTexts(texts=tokenised["train"], ratings=ratings["train"], encoded=encoded["train"] if frozen else None)
-    validation = RatedTexts(
-        texts=tokenised["validation"].take(rows["validation"]),
-        ratings=held_out[1],
-        encoded=encoded["validation"] if frozen else None,
-    )
+    validation = RatedTexts(texts=chosen["validation"], ratings=held_out[1], encoded=encoded["validation"] if frozen else None)
+    hidden = encoded["train"].hidden
+    tuple_length = hidden.tuple_length if hidden else 0
+    network = Network(rater, backbone.encoder.settings, frozen=frozen, layers=layers, tuple_length=tuple_length)
     allowed = None if time_left is None else max(0.0, time_left() - reviews_after / speed)
     with network.skipping():
         result = train(network, training, validation, run.within(allowed))
+    shortened = int(tokenised["train"].shortened.sum())
     return FineTuned(
-        rater=rater,
-        backbone=backbone,
-        result=result,
-        before=before,
-        before_seconds=before_seconds,
-        shortened=int(tokenised["train"].shortened.sum()),
+        rater=rater, backbone=backbone, result=result, before=before, before_seconds=before_seconds, shortened=shortened
     )
+
+
+def _encode_parts(
+    rater: Rater, texts: dict[str, TokenisedTexts], backbone: Backbone, run: Run, *, frozen: int, stored: bool
+) -> dict[str, Encoded]:
+    """One pass of the untrained network over each part; the frozen layers' outputs are stored for what training reads."""
+    return {
+        name: encode(
+            rater,
+            part,
+            backbone.encoder.settings,
+            frozen=frozen,
+            store=run.folder / f"{name}.npy" if stored and name != "test" else None,
+            reporter=run.reporter,
+            task=f"untrained vectors of the {name} reviews",
+        )
+        for name, part in texts.items()
+    }
 
 
 def _encoding_speed(rater: Rater, backbone: Backbone, texts: TokenisedTexts, run: Run) -> float:

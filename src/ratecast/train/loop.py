@@ -15,7 +15,7 @@ from ratecast.config import FitConfig, TrackConfig
 from ratecast.errors import require
 from ratecast.progress import Reporter
 from ratecast.text import training_batches
-from ratecast.train.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.optim import create_optimizer, set_learning_rates
 from ratecast.train.probe import score_outputs
@@ -121,22 +121,13 @@ class _Loop:
         if not state.curve:
             self._evaluate(0.0)
         self._rater.train()
-        saved = time.monotonic()
-        evaluate_every = max(1, min(self._steps_per_epoch // self._config.evaluations_per_epoch, state.steps))
-        with self._run.reporter.track("training", _TICKS) as advance:
-            shown = 0
-            while (stopped_by := self._stopped_by()) is None:
-                factor = set_learning_rates(self._optimizer, self._config, _progress(state))
-                self._step()
-                if state.step % evaluate_every == 0 or state.step == state.steps:
-                    self._evaluate(factor)
-                state.seconds = time.monotonic() - self._started
-                ticks = int(_TICKS * _progress(state))
-                advance(ticks - shown, self._note())
-                shown = ticks
-                if time.monotonic() - saved > self._config.checkpoint_seconds:
-                    save_checkpoint(self._run.folder, state, self._rater, self._optimizer)
-                    saved = time.monotonic()
+        try:
+            stopped_by = self._steps()
+        except KeyboardInterrupt:
+            # The interrupt may have come in the middle of a step, whose weights must not be saved.
+            if (self._run.folder / CHECKPOINT_FILE).exists():
+                self._run.reporter.tell("stopped: the same command with --resume goes on from the last checkpoint")
+            raise
         if state.curve[-1]["step"] != state.step:
             self._evaluate(0.0)
         self._accelerator.end_training()
@@ -152,6 +143,25 @@ class _Loop:
             stopped_by=stopped_by,
             curve=state.curve,
         )
+
+    def _steps(self) -> str:
+        """Do the steps, with evaluations and checkpoints, and return what ended them."""
+        state, saved, shown = self._state, time.monotonic(), 0
+        evaluate_every = max(1, min(self._steps_per_epoch // self._config.evaluations_per_epoch, state.steps))
+        with self._run.reporter.track("training", _TICKS) as advance:
+            while (stopped_by := self._stopped_by()) is None:
+                factor = set_learning_rates(self._optimizer, self._config, _progress(state))
+                self._step()
+                if state.step % evaluate_every == 0 or state.step == state.steps:
+                    self._evaluate(factor)
+                state.seconds = time.monotonic() - self._started
+                ticks = int(_TICKS * _progress(state))
+                advance(ticks - shown, self._note())
+                shown = ticks
+                if time.monotonic() - saved > self._config.checkpoint_seconds:
+                    save_checkpoint(self._run.folder, state, self._rater, self._optimizer)
+                    saved = time.monotonic()
+        return stopped_by
 
     def _planned(self) -> TrainingState:
         steps = self._config.steps or math.ceil(self._config.epochs * self._steps_per_epoch)
