@@ -67,12 +67,15 @@ class BackboneConfig:
     """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
     pooling: Literal["mean", "first"] = "mean"
     """How token vectors become one review vector."""
-    max_tokens: int = 128
-    """Longest input; of a longer review the beginning and the end are kept."""
+    pooled_layers: int = 1
+    """How many top layers the review vector is made of. More than one helps where only the head is trained."""
+    max_tokens: int | None = None
+    """Longest input; of a longer review the beginning and the end are kept. Up to 256 by default, as the time allows."""
     head_fraction: float = 0.5
     """Share of the kept tokens that is taken from the beginning of a longer review."""
     trained_layers: int | None = None
-    """How many top layers are trained: 0 trains the head only; all layers by default. The frozen layers are computed once."""
+    """How many top layers are trained: 0 trains the head only. All by default, or half of them where the time is short; the
+    frozen layers are computed once."""
     train_embeddings: bool = False
     """Whether the token embeddings are trained too."""
     head: str = "softmax"
@@ -89,10 +92,12 @@ class TrainConfig:
     """Peak learning rate of the backbone."""
     head_learning_rate: float = 1e-3
     """Peak learning rate of the head."""
-    epochs: float = 4.0
-    """Passes over the training reviews, at most."""
+    epochs: float | None = None
+    """Passes over the training reviews, at most. By default 3 over many reviews, up to 10 over few."""
     steps: int | None = None
     """Fixed number of steps in place of epochs; such a run is exactly repeatable and resumable."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What the backbone computes in while training. auto takes bfloat16 on processors that multiply it much faster."""
     batch_reviews: int = 16
     """Reviews in a batch."""
     warmup_fraction: float = 0.06
@@ -234,7 +239,7 @@ def parse_duration(text: str) -> float:
 
 
 _POSITIVE = {"learning_rate", "head_learning_rate", "epochs", "steps", "batch_reviews", "max_gradient_norm"}
-_POSITIVE |= {"evaluations_per_epoch", "patience", "checkpoint_seconds", "threads"}
+_POSITIVE |= {"evaluations_per_epoch", "patience", "checkpoint_seconds", "threads", "pooled_layers"}
 _NOT_NEGATIVE = {"weight_decay", "trained_layers", "seed"}
 _FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction"}
 
@@ -254,7 +259,7 @@ def _faults(config: FitConfig) -> Iterator[str]:
             yield f"{name} must be 0 or more, found {value}"
         if name in _FRACTIONS and not 0 <= value < 1:
             yield f"{name} must be at least 0 and below 1, found {value}"
-    if config.backbone.max_tokens < 8:
+    if config.backbone.max_tokens is not None and config.backbone.max_tokens < 8:
         yield f"max_tokens must be at least 8, found {config.backbone.max_tokens}"
     if config.split.validation_fraction + config.split.test_fraction > 0.9:
         yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"

@@ -18,6 +18,7 @@ from ratecast.text import training_batches
 from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.optim import create_optimizer, set_learning_rates
+from ratecast.train.plan import Plan, wanted_epochs
 from ratecast.train.probe import score_outputs
 
 _TICKS = 1000
@@ -61,6 +62,7 @@ class Run:
             limit of its checkpoint.
         reporter: shows the progress.
         log_folder: where trackers write.
+        plan: what the settings were filled in from, to be kept in checkpoints.
     """
 
     config: FitConfig
@@ -70,6 +72,7 @@ class Run:
     reporter: Reporter
     log_folder: Path
     allowed_seconds: float | None = None
+    plan: Plan | None = None
 
     def within(self, allowed_seconds: float | None) -> "Run":
         """The same run with a limit on the time for training."""
@@ -164,8 +167,13 @@ class _Loop:
         return stopped_by
 
     def _planned(self) -> TrainingState:
-        steps = self._config.steps or math.ceil(self._config.epochs * self._steps_per_epoch)
-        return TrainingState(fingerprint=self._run.fingerprint, steps=steps, allowed_seconds=self._run.allowed_seconds)
+        epochs = self._config.epochs or wanted_epochs(len(self._training))
+        return TrainingState(
+            fingerprint=self._run.fingerprint,
+            steps=self._config.steps or max(1, math.ceil(epochs * self._steps_per_epoch)),
+            allowed_seconds=self._run.allowed_seconds,
+            plan=None if self._run.plan is None else self._run.plan.to_json(),
+        )
 
     def _stopped_by(self) -> str | None:
         state = self._state

@@ -1,0 +1,1 @@
+"""What stands between the members of a model and its answer: blending, other columns, intervals and decoding."""
