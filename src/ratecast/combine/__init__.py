@@ -1,0 +1,1 @@
+"""What more than one model, or more than the text, adds to a prediction."""
