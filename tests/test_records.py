@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ratecast.errors import DataError, ShapeError
-from ratecast.records import Predictions, Review, Reviews, strings
+from ratecast.records import Predictions, Review, Reviews, as_label, strings
 from ratecast.scale import RatingScale
 
 STARS = RatingScale.parse("1..3")
@@ -16,6 +16,7 @@ def reviews() -> Reviews:
         rating=np.array([1.0, np.nan, 3.0]),
         title=strings(["T", None, ""]),
         numbers={"votes": np.array([7.0, 8.0, 9.0])},
+        labels={"colour": strings(["red", None, "blue"])},
     )
 
 
@@ -29,6 +30,8 @@ def test_columns_of_different_length_are_refused() -> None:
         Reviews(text=strings(["a", "b"]), user=strings(["u"]))
     with pytest.raises(ShapeError, match=r"numbers\.votes"):
         Reviews(text=strings(["a", "b"]), numbers={"votes": np.zeros(3)})
+    with pytest.raises(ShapeError, match=r"labels\.colour"):
+        Reviews(text=strings(["a", "b"]), labels={"colour": strings(["red"])})
 
 
 @pytest.mark.parametrize("rows", [[2, 0], np.array([2, 0])])
@@ -41,6 +44,7 @@ def test_take_keeps_the_given_order_in_every_column(rows: Any) -> None:
     assert taken.title is not None
     assert list(taken.title) == ["", "T"]
     assert list(taken.numbers["votes"]) == [9.0, 7.0]
+    assert list(taken.labels["colour"]) == ["blue", "red"]
     assert taken.user is None
 
 
@@ -78,6 +82,29 @@ def test_from_reviews() -> None:
     assert list(made.user) == ["u", None]
     assert made.item is None
     assert made.joined() == ["a", "T\nb"]
+
+
+def test_further_columns_of_single_reviews_are_both_categories_and_numbers() -> None:
+    made = Reviews.from_reviews(
+        [Review(text="a", columns={"votes": 3, "colour": "red"}), Review(text="b", columns={"votes": "2.50", "colour": None})]
+    )
+    assert list(made.labels["votes"]) == ["3", "2.50"]
+    assert list(made.numbers["votes"]) == [3.0, 2.5]
+    assert list(made.labels["colour"]) == ["red", None]
+    assert np.isnan(made.numbers["colour"]).all()
+    made = Reviews.from_reviews([Review(text="a"), Review(text="b", columns={"new": True})])
+    assert list(made.labels["new"]) == [None, "true"]
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        *[("Books", "Books"), (" x ", "x"), ("", None), (None, None), (float("nan"), None), (True, "true"), ("FALSE", "false")],
+        *[(2, "2"), (2.0, "2"), ("2.00", "2"), ("-0.5", "-0.5"), ("007", "007"), ("1.0.0", "1.0.0"), (0.1, "0.1")],
+    ],
+)
+def test_labels(value: object, label: str | None) -> None:
+    assert as_label(value) == label
 
 
 def predictions() -> Predictions:

@@ -41,6 +41,8 @@ class ColumnsConfig:
     """Column with the time of writing."""
     split_column: str | None = None
     """Column that says "train", "validation" or "test" for each review."""
+    use: str | None = None
+    """Columns, besides title and text, that the model may use: names separated by commas, also user, item and category."""
     query: str | None = None
     """SQL query that gives the table, for a database file; needed where it has several tables."""
     scale: str | None = None

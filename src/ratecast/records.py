@@ -1,8 +1,9 @@
 """What flows through ratecast: reviews in, predictions out, each as a batch of columns."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +16,17 @@ StringArray = NDArray[np.object_]
 
 TimeArray = NDArray[np.datetime64]
 
+_GROUPS: Final = ("numbers", "labels")  # fields of `Reviews` that hold several columns by name
+_WHOLE: Final = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """One review to be rated; only the text is needed."""
+    """One review to be rated; only the text is needed.
+
+    Attributes:
+        columns: values of further columns that the model uses, by name.
+    """
 
     text: str
     id: str | None = None
@@ -26,6 +34,7 @@ class Review:
     item: str | None = None
     user: str | None = None
     category: str | None = None
+    columns: Mapping[str, str | float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +47,8 @@ class Reviews:
         rating: ratings in units of the scale, NaN where a review has none; None if no review has one.
         title, item, user, category: strings, None where absent.
         time: when the review was written, NaT where unknown.
-        numbers: further numeric columns by name.
+        numbers: further numeric columns by name, NaN where a review has no value.
+        labels: further columns of categories by name, None where a review has no value.
         split: the part ("train", "validation" or "test") that the user assigned each review to.
 
     Raises:
@@ -54,6 +64,7 @@ class Reviews:
     category: StringArray | None = None
     time: TimeArray | None = None
     numbers: Mapping[str, FloatArray] = field(default_factory=dict)
+    labels: Mapping[str, StringArray] = field(default_factory=dict)
     split: StringArray | None = None
 
     def __post_init__(self) -> None:
@@ -87,7 +98,11 @@ class Reviews:
             if any(value is not None for value in column):
                 columns[name] = column
         ids = strings(str(row) if review.id is None else review.id for row, review in enumerate(reviews))
-        return cls(id=ids, **columns)
+        names = dict.fromkeys(name for review in reviews for name in review.columns)
+        labels = {name: strings(as_label(review.columns.get(name)) for review in reviews) for name in names}
+        # Only the model knows whether it reads a column as categories or as numbers, so it finds both.
+        numbers = {name: np.array([_as_number(label) for label in column]) for name, column in labels.items()}
+        return cls(id=ids, labels=labels, numbers=numbers, **columns)
 
     def __len__(self) -> int:
         return len(self.text)
@@ -98,7 +113,9 @@ class Reviews:
         if chosen.dtype != np.bool_:
             chosen = chosen.astype(np.int64)
         columns: dict[str, Any] = {name: column[chosen] for name, column in self._columns() if "." not in name}
-        return Reviews(numbers={name: column[chosen] for name, column in self.numbers.items()}, **columns)
+        for group in _GROUPS:
+            columns[group] = {name: column[chosen] for name, column in getattr(self, group).items()}
+        return Reviews(**columns)
 
     def rated(self) -> FloatArray:
         """The ratings.
@@ -119,8 +136,8 @@ class Reviews:
     def _columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
         for part in fields(self):
             value = getattr(self, part.name)
-            if part.name == "numbers":
-                yield from ((f"numbers.{name}", column) for name, column in value.items())
+            if part.name in _GROUPS:
+                yield from ((f"{part.name}.{name}", column) for name, column in value.items())
             elif value is not None:
                 yield part.name, value
 
@@ -215,6 +232,29 @@ class Predictions(Sequence[Prediction]):
             quantiles = self.scale.quantiles(self.probabilities, QUANTILES)
             return found | {f"q_{fraction * 100:g}": quantiles[:, index] for index, fraction in enumerate(QUANTILES)}
         return found | {f"p_{label}": self.probabilities[:, index] for index, label in enumerate(self.scale.labels)}
+
+
+def as_label(value: object) -> str | None:
+    """The category that a value names, whether it was stored as a text, a number or a boolean; None if there is none.
+
+    Example:
+        >>> as_label(" Books "), as_label(2.0), as_label("2.0"), as_label(True), as_label(float("nan"))
+        ('Books', '2', '2', 'true', None)
+    """
+    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        return None
+    text = str(value).strip()
+    if text.lower() in {"true", "false"}:
+        return text.lower()
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text or None
+
+
+def _as_number(label: str | None) -> float:
+    try:
+        return float(label or "nan")
+    except ValueError:
+        return float("nan")
 
 
 def strings(values: Any) -> StringArray:

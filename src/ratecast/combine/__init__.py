@@ -1,1 +1,1 @@
-"""What stands between the members of a model and its answer: blending, other columns, intervals and decoding."""
+"""What stands between a model's members and its answer: blending, the effects of other columns, intervals and decoding."""
