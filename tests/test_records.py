@@ -142,6 +142,16 @@ def test_columns_of_a_discrete_scale() -> None:
     assert list(columns["p_3"]) == [0.5, 0.0]
 
 
+def test_columns_of_intervals_stand_before_the_levels() -> None:
+    found = Predictions(probabilities=np.full((2, 3), 1 / 3), scale=STARS, interval=np.array([[1.0, 2.0], [2.0, 3.0]]))
+    columns = found.columns()
+    assert list(columns)[2:6] == ["predicted_mode", "predicted_low", "predicted_high", "p_1"]
+    assert list(columns["predicted_low"]) == [1, 2]
+    assert list(columns["predicted_high"]) == [2, 3]
+    with pytest.raises(ShapeError, match=r"expected intervals of shape \(1, 2\), found \(2, 2\)"):
+        Predictions(probabilities=np.full((1, 3), 1 / 3), scale=STARS, interval=np.zeros((2, 2)))
+
+
 def test_columns_of_half_stars_and_of_a_continuous_scale() -> None:
     halves = Predictions(probabilities=np.full((1, 3), 1 / 3), scale=RatingScale.parse("1..2/0.5"))
     assert list(halves.columns())[3:] == ["p_1", "p_1.5", "p_2"]

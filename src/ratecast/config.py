@@ -18,6 +18,9 @@ from ratecast.errors import ConfigError
 
 SplitBy = Literal["random", "user", "item", "time", "column"]
 
+Optimise = Literal["rmse", "mae", "accuracy", "qwk"]
+"""The metric that a single predicted rating is chosen for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnsConfig:

@@ -186,6 +186,8 @@ class Predictions(Sequence[Prediction]):
     def __post_init__(self) -> None:
         if self.probabilities.ndim != 2 or self.probabilities.shape[1] != len(self.scale):
             raise ShapeError(f"expected probabilities of shape (review, {len(self.scale)}), found {self.probabilities.shape}")
+        if self.interval is not None and self.interval.shape != (len(self.probabilities), 2):
+            raise ShapeError(f"expected intervals of shape ({len(self.probabilities)}, 2), found {self.interval.shape}")
 
     @property
     def rating(self) -> FloatArray:
@@ -224,10 +226,13 @@ class Predictions(Sequence[Prediction]):
     def columns(self) -> dict[str, FloatArray]:
         """The columns that prediction adds to a table, by name, each of shape ``(review,)``.
 
-        ``predicted_rating``, ``predicted_median``, ``predicted_mode`` and, for each level, ``p_<level>``; on a continuous
-        scale quantile columns ``q_<percent>`` in place of the levels' probabilities.
+        ``predicted_rating``, ``predicted_median``, ``predicted_mode``; ``predicted_low`` and ``predicted_high`` if the model
+        has intervals; and, for each level, ``p_<level>``; on a continuous scale quantile columns ``q_<percent>`` in place of
+        the levels' probabilities.
         """
         found = {"predicted_rating": self.rating, "predicted_median": self.median, "predicted_mode": self.mode}
+        if self.interval is not None:
+            found |= {"predicted_low": self.interval[:, 0], "predicted_high": self.interval[:, 1]}
         if self.scale.is_continuous:
             quantiles = self.scale.quantiles(self.probabilities, QUANTILES)
             return found | {f"q_{fraction * 100:g}": quantiles[:, index] for index, fraction in enumerate(QUANTILES)}

@@ -11,9 +11,10 @@ from arro3.io import read_parquet
 
 import ratecast
 from ratecast.cli import run
-from ratecast.cli.predict import with_predictions
+from ratecast.cli.predict import _show, with_predictions
+from ratecast.cli.show import Output
 from ratecast.data.table import build_table
-from ratecast.records import Predictions
+from ratecast.records import Predictions, Reviews
 from ratecast.scale import RatingScale
 
 
@@ -37,6 +38,19 @@ def test_added_columns_take_the_place_of_older_ones() -> None:
     assert replaced == ["predicted_rating", "p_1"]
     assert scored["predicted_rating"].to_pylist() == [1.75]
     assert scored["p_1"].to_pylist() == [0.25]
+
+
+def test_intervals_are_shown_in_bars_and_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    for count in (1, 6):
+        predictions = Predictions(
+            probabilities=np.tile([0.25, 0.75], (count, 1)),
+            scale=RatingScale.parse("1..2"),
+            interval=np.tile([1.0, 2.0], (count, 1)),
+        )
+        _show(Output(), Reviews.from_texts(["fine"] * count), predictions)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[2] == "  between 1 and 2"
+    assert shown[5:7] == ["rating  median  mode  between  text", "  1.75       2     2   1 to 2  fine"]
 
 
 def test_a_table_keeps_its_columns_and_the_order_of_its_rows(tiny_model: Path, tmp_path: Path) -> None:

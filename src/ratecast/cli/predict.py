@@ -34,7 +34,9 @@ def predict(
     """Predict the ratings of reviews.
 
     They come from tables, from --text or from standard input, a text in each
-    line. Tables keep their columns and the order of their rows.
+    line. Tables keep their columns and the order of their rows; after them come
+    predicted_rating, predicted_median, predicted_mode, where the model has
+    intervals predicted_low and predicted_high, and the levels' probabilities.
 
     For example:
 
@@ -127,10 +129,20 @@ def _show(output: "Output", reviews: "Reviews", predictions: "Predictions") -> N
                 output.print()
             show_prediction(output, text, predictions[row])
         return
-    output.print("rating  median  mode  text", style="bold")
-    rows = zip(predictions.rating, predictions.median, predictions.mode, texts, strict=True)
-    for rating, median, mode, text in rows:
-        output.print(f"{rating:6.2f}  {median:6.4g}  {mode:4.4g}  {excerpt(text, max(20, (output.room or 100) - 22))}")
+    header, lines = "rating  median  mode", _numbers(predictions)
+    if predictions.interval is not None:
+        ends = [f"{low:.4g} to {high:.4g}" for low, high in predictions.interval]
+        width = max(map(len, ["between", *ends]))
+        header = f"{header}  {'between':>{width}}"
+        lines = [f"{line}  {end:>{width}}" for line, end in zip(lines, ends, strict=True)]
+    output.print(f"{header}  text", style="bold")
+    for line, text in zip(lines, texts, strict=True):
+        output.print(f"{line}  {excerpt(text, max(20, (output.room or 100) - len(header) - 2))}")
+
+
+def _numbers(predictions: "Predictions") -> list[str]:
+    rows = zip(predictions.rating, predictions.median, predictions.mode, strict=True)
+    return [f"{rating:6.2f}  {median:6.4g}  {mode:4.4g}" for rating, median, mode in rows]
 
 
 def _show_json(reviews: "Reviews", predictions: "Predictions") -> None:

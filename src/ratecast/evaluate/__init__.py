@@ -3,6 +3,7 @@
 from ratecast.evaluate.bootstrap import Difference, bootstrap_intervals, paired_difference
 from ratecast.evaluate.calibration import Reliability, expected_calibration_error, reliability
 from ratecast.evaluate.contest import Contest, Entry, run_contest
+from ratecast.evaluate.coverage import Coverage, interval_coverage
 from ratecast.evaluate.metrics import (
     METRICS,
     MetricInfo,
@@ -35,6 +36,8 @@ __all__ = [
     "CurvePoint",
     "reliability",
     "Reliability",
+    "interval_coverage",
+    "Coverage",
     "accuracy",
     "within_one_level",
     "quadratic_weighted_kappa",
