@@ -84,7 +84,9 @@ class BackboneConfig:
     train_embeddings: bool = False
     """Whether the token embeddings are trained too."""
     head: str = "softmax"
-    """Output head: softmax (a probability for each level) or regression (squared error)."""
+    """Output head: softmax (a probability for each level); the same with labels that fade by distance (soft), with squared
+    error (mixed), or with mistakes that cost more the farther they are (ordinal-log); corn or coral (level by level, whether
+    the rating is higher); regression (squared error)."""
     dropout: float = 0.1
     """Dropout of the review's vector before the head; inside the backbone there is none."""
 

@@ -31,6 +31,7 @@ def test_fit_has_a_flag_for_every_setting_with_its_default_and_a_help_text() -> 
         about = parameters[name].annotation.__metadata__[0]
         assert about.help, name
         assert about.help[0].isupper(), name
+        assert "\n" not in about.help, name
     assert parameters["learning_rate"].default == 1e-4
 
 

@@ -64,8 +64,10 @@ class InterruptingReporter:
         yield advance
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("trained_layers", [None, 1, 0])
+@pytest.mark.parametrize(
+    ("head", "trained_layers"),
+    [*((head, None) for head in HEADS), *((head, layers) for head in ("softmax", "coral", "regression") for layers in (1, 0))],
+)
 def test_learns_what_the_words_say(
     parts: Parts, run_of: RunOf, head: str, trained_layers: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +84,9 @@ def test_head_on_the_untrained_backbone_learns_too(parts: Parts, run_of: RunOf) 
     assert np.sqrt(np.mean(error**2)) < 0.8
 
 
-@pytest.mark.parametrize("settings", [{}, {"trained_layers": 1}, {"trained_layers": 0}, {"head": "regression"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"trained_layers": 1}, {"trained_layers": 0}, {"head": "regression"}, {"head": "coral"}]
+)
 def test_a_run_that_was_killed_ends_with_the_same_weights(parts: Parts, run_of: RunOf, settings: dict[str, object]) -> None:
     fixed = {"steps": 25, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings}
     whole = weights_of(tune(parts, run_of(folder="whole", **fixed)))

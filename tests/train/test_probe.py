@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import optimize, special
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -44,6 +45,25 @@ def test_regression_probe_is_ridge_regression(vectors: Rated, monkeypatch: pytes
     with torch.no_grad():
         found = head(vectors[0]).squeeze(-1).numpy()
     np.testing.assert_allclose(found, reference.predict(scaled), atol=1e-3)
+
+
+def test_coral_probe_finds_the_minimum_over_all_thresholds(vectors: Rated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PENALTIES", (0.1,))
+    head = create_head("coral", 6, SCALE, np.array([1.0, 1.0, 1.0, 3.0]))  # begins far from the right thresholds
+    probe.fit_probe(head, vectors, vectors)
+    scaled = StandardScaler().fit_transform(vectors[0].numpy()) * np.sqrt(399 / 400)
+    higher = vectors[1][:, None] > np.array([1.0, 2.0])
+
+    def objective(values: np.ndarray) -> float:
+        logits = scaled @ values[:6, None] + values[6:]
+        return float(np.logaddexp(0, np.where(higher, -logits, logits)).sum(1).mean() + 0.1 * values[:6] @ values[:6])
+
+    reference = optimize.minimize(objective, np.zeros(8), method="BFGS").x
+    expected = special.expit(scaled @ reference[:6, None] + reference[6:])
+    with torch.no_grad():
+        found = head.probabilities(head(vectors[0])).numpy()
+    np.testing.assert_allclose(found[:, 1:].sum(1), expected[:, 0], atol=1e-3)
+    np.testing.assert_allclose(found[:, 2], expected[:, 1], atol=1e-3)
 
 
 def test_penalty_is_chosen_on_held_out_reviews(monkeypatch: pytest.MonkeyPatch) -> None:

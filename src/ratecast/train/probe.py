@@ -53,8 +53,8 @@ def score_outputs(head: Head, output: Tensor, ratings: FloatArray) -> float:
 
 
 def _minimise(head: Head, vectors: Tensor, ratings: Tensor, penalty: float) -> None:
-    weights = [head.linear.weight, head.linear.bias]
-    optimizer = torch.optim.LBFGS(weights, max_iter=100, history_size=10, line_search_fn="strong_wolfe")
+    trained = [weight for weight in head.parameters() if weight.requires_grad]
+    optimizer = torch.optim.LBFGS(trained, max_iter=100, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
