@@ -124,6 +124,17 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerConfig:
+    """What the model answers with."""
+
+    optimise: Optimise = "rmse"
+    """Metric that the predicted rating shall be best in: rmse gives the mean, mae the median, accuracy the most probable level,
+    qwk levels cut at fitted thresholds. Predicting can ask for another one."""
+    coverage: float = 0.9
+    """Share of the ratings that prediction intervals shall hold. Predicting can ask for another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrackConfig:
     """Where the training's course is recorded besides the model folder."""
 
@@ -143,6 +154,7 @@ class FitConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     time_budget: str | None = None
     """Upper limit from the start to the folder written: 90s, 10m, 1.5h. None by default."""
@@ -266,12 +278,18 @@ def _faults(config: FitConfig) -> Iterator[str]:
             yield f"{name} must be 0 or more, found {value}"
         if name in _FRACTIONS and not 0 <= value < 1:
             yield f"{name} must be at least 0 and below 1, found {value}"
+    yield from _combined_faults(config)
+
+
+def _combined_faults(config: FitConfig) -> Iterator[str]:
     if config.backbone.max_tokens is not None and config.backbone.max_tokens < 8:
         yield f"max_tokens must be at least 8, found {config.backbone.max_tokens}"
     if config.split.validation_fraction + config.split.test_fraction > 0.9:
         yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
     if config.split.validation_fraction == 0:
         yield "validation_fraction must be above 0: training stops on the validation reviews"
+    if not 0 < config.answer.coverage < 1:
+        yield f"coverage must be above 0 and below 1, found {config.answer.coverage}"
     if config.time_budget is not None:
         try:
             parse_duration(config.time_budget)
@@ -307,7 +325,7 @@ def _build(kind: type[Any], mapping: Mapping[str, Any], prefix: str, faults: lis
         elif not _fits(value, hints[key]):
             faults.append(f"{name} must be {_type_name(hints[key])}, found {value!r}")
         else:
-            values[key] = float(value) if hints[key] is float else value
+            values[key] = float(value) if value is not None and hints[key] in {float, float | None} else value
     if faults:
         return None
     try:

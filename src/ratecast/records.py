@@ -147,7 +147,7 @@ class Prediction:
     """What a model says of one review.
 
     Attributes:
-        rating: expected rating, which minimises squared error.
+        rating: the rating for the metric that counts; by default the expected rating, which minimises squared error.
         median: median rating, which minimises absolute error.
         mode: most probable level.
         probabilities: probability of each level by the level's value; they sum to one.
@@ -175,6 +175,7 @@ class Predictions(Sequence[Prediction]):
         id: the reviews' ids, shape ``(review,)``.
         interval: shape ``(review, 2)``, if the model has intervals.
         warnings: for each review what to know before trusting its prediction.
+        decided: ratings for the metric that counts, shape ``(review,)``; the expected ratings if None.
     """
 
     probabilities: FloatArray
@@ -182,6 +183,7 @@ class Predictions(Sequence[Prediction]):
     id: StringArray | None = None
     interval: FloatArray | None = None
     warnings: tuple[tuple[str, ...], ...] | None = None
+    decided: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.probabilities.ndim != 2 or self.probabilities.shape[1] != len(self.scale):
@@ -191,8 +193,8 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def rating(self) -> FloatArray:
-        """Expected ratings, shape ``(review,)``."""
-        return self.scale.mean(self.probabilities)
+        """Ratings for the metric that counts, by default the expected ratings; shape ``(review,)``."""
+        return self.scale.mean(self.probabilities) if self.decided is None else self.decided
 
     @property
     def median(self) -> FloatArray:
@@ -214,7 +216,7 @@ class Predictions(Sequence[Prediction]):
         row = range(len(self))[index]
         probabilities = self.probabilities[row : row + 1]
         return Prediction(
-            rating=float(self.scale.mean(probabilities)[0]),
+            rating=float(self.rating[row]) if self.decided is not None else float(self.scale.mean(probabilities)[0]),
             median=float(self.scale.median(probabilities)[0]),
             mode=float(self.scale.mode(probabilities)[0]),
             probabilities=dict(zip(self.scale.levels, map(float, probabilities[0]), strict=True)),

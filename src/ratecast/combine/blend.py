@@ -156,9 +156,7 @@ class _Task:
     def of(cls, logarithms: FloatArray, ratings: FloatArray, scale: RatingScale) -> "_Task":
         deviation = float(ratings.std()) or 1.0
         index = scale.level_index(ratings)
-        return cls(
-            logarithms=logarithms, index=index, ratings=ratings, levels=np.asarray(scale.levels), deviation=deviation
-        )
+        return cls(logarithms=logarithms, index=index, ratings=ratings, levels=np.asarray(scale.levels), deviation=deviation)
 
     def take(self, chosen: ArrayLike) -> "_Task":
         rows = np.flatnonzero(chosen)

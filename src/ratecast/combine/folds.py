@@ -14,7 +14,7 @@ FOLDS: Final = 5
 
 
 def out_of_fold_probabilities(
-    train: Reviews, scale: RatingScale, *, inverse_penalty: float, groups: IntArray | None = None, seed: int = 0
+    train: Reviews, scale: RatingScale, *, penalty: float, groups: IntArray | None = None, seed: int = 0
 ) -> FloatArray:
     """Predict each training review with TF-IDF and logistic regression fitted on the other folds.
 
@@ -24,7 +24,7 @@ def out_of_fold_probabilities(
     Args:
         train: rated reviews.
         scale: the ratings' scale.
-        inverse_penalty: C of the logistic regressions, as chosen for all of the training reviews (`LinearTextModel`).
+        penalty: C of the logistic regressions, as chosen for all of the training reviews (`LinearTextModel`).
         groups: group number of each review, shape ``(review,)``; a group lies in one fold. Copies of a text by default.
         seed: decides which group lies in which fold.
 
@@ -41,7 +41,7 @@ def out_of_fold_probabilities(
         others, held_out = train.take(folds != fold), train.take(folds == fold)
         task = RegressionTask(others, held_out, scale)
         if task.features.vocabulary and len(np.unique(scale.level_index(task.ratings))) > 1:
-            model = fit_logistic(task, seed, inverse_penalties=(inverse_penalty,))
+            model = fit_logistic(task, seed, penalties=(penalty,))
             found[folds == fold] = model.probabilities_of(task.validation)
         else:
             found[folds == fold] = fit_constant(task.ratings, scale).probability

@@ -72,7 +72,7 @@ class Rater(nn.Module):
         def keep(_layer: nn.Module, _inputs: Any, output: Any) -> None:
             found.insert(0, output[0] if isinstance(output, tuple) else output)
 
-        lower = transformer_layers(self.backbone)[-self.pooled_layers : -1] if self.pooled_layers > 1 else []
+        lower: Any = transformer_layers(self.backbone)[-self.pooled_layers : -1] if self.pooled_layers > 1 else ()
         handles = [layer.register_forward_hook(keep) for layer in lower]
         try:
             yield found

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ratecast.config import FitConfig
+from ratecast.data.split import stopping_rows
 from ratecast.model.backbone import Backbone, load_backbone, set_trained, transformer_layers
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
@@ -23,9 +24,6 @@ from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.plan import Plan, make_plan, measure_speed, sample_rows
 from ratecast.train.precision import PRECISIONS, choose_precision
 from ratecast.train.probe import fit_probe
-
-STOPPING_REVIEWS: Final = 1000
-"""Validation reviews that training is stopped by, at most: scoring more would take the time from training."""
 
 _PROBE_REVIEWS: Final = 10_000
 _PROBE_SHARE: Final = 0.1
@@ -86,12 +84,8 @@ def finetune(
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe())
-    return tuning.run(parts[judged])
-
-
-def stopping_rows(validation: Reviews) -> IntArray:
-    """Rows of the validation reviews that training is stopped by and that everything after it is fitted to."""
-    return np.arange(min(len(validation), STOPPING_REVIEWS))
+    few = stopping_rows(len(parts[judged])) if judged == "validation" else np.arange(len(parts[judged]))
+    return tuning.run(parts[judged].take(few))
 
 
 class _Tuning:
@@ -113,7 +107,7 @@ class _Tuning:
         self._run = replace(run, config=self.plan.resolve(run.config), plan=self.plan)
         self._backbone = replace(self._backbone, encoder=self._backbone.encoder.limited(self.plan.max_tokens))
         chosen = np.random.default_rng(run.config.seed).permutation(len(parts["train"]))[: self.plan.reviews]
-        validation = parts["validation"].take(stopping_rows(parts["validation"]))
+        validation = parts["validation"].take(stopping_rows(len(parts["validation"])))
         self._parts = {"train": parts["train"].take(np.sort(chosen)), "validation": validation}
         self._texts = {name: self._backbone.encoder.encode(part.joined()) for name, part in self._parts.items()}
         self._ratings = {name: part.rated() for name, part in self._parts.items()}

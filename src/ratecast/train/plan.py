@@ -68,7 +68,9 @@ class Plan:
 
     def describe(self) -> str:
         """The plan in a line for people."""
-        layers = "all layers" if self.trained_layers == self.layers else f"the top {self.trained_layers} of {self.layers} layers"
+        layers = (
+            "all layers" if self.trained_layers == self.layers else f"the top {self.trained_layers} of {self.layers} layers"
+        )
         if self.trained_layers == 0:
             layers = "the head alone"
         return (
@@ -87,7 +89,7 @@ class Plan:
 
 
 def wanted_epochs(reviews: int) -> float:
-    """Passes that fine-tuning takes to converge: three over many reviews, up to ten over few (measured, see the experiments)."""
+    """Passes that fine-tuning takes to converge: three over many reviews, up to ten over few."""
     return min(10.0, max(3.0, 15_000 / reviews))
 
 
