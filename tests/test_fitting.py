@@ -40,6 +40,7 @@ def fit_tiny(tiny_backbone: Path) -> FitTiny:
             "steps": 20,
             "batch_reviews": 8,
             "learning_rate": 1e-3,
+            "blend": False,
         }
         return ratecast.fit(source, out=out, reporter=SilentReporter(), **(defaults | settings))
 

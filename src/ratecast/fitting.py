@@ -154,7 +154,7 @@ def _stack(job: Job, baselines: Mapping[str, Baseline], tuned: "FineTuned | None
     rows = stopping_rows(len(job.parts["validation"]))
     members = {name: made.validation[rows] for name, made in baselines.items() if made.kind == "linear"}
     if tuned is not None:
-        members = {GRAPH: tuned.validation} | members
+        members = {GRAPH: tuned.validation} | (members if job.config.answer.blend else {})
     if not members:
         members = {name: made.validation[rows] for name, made in baselines.items()}
     columns = None
