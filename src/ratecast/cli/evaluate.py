@@ -7,7 +7,7 @@ from ratecast.cli.arguments import Model, Sources, one_or_many
 from ratecast.cli.settings import setting_flags
 
 
-@setting_flags("text_column", "rating_column", "title_column", "query")
+@setting_flags("text_column", "rating_column", "title_column", "user_column", "item_column", "category_column", "query")
 def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **settings: Any) -> None:
     """Judge a model, and its baselines, on rated reviews.
 

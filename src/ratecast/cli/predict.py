@@ -26,7 +26,7 @@ _MOST_BARS: Final = 5
 """So many predictions are shown with bars; more of them as a table."""
 
 
-@setting_flags("text_column", "title_column", "query")
+@setting_flags("text_column", "title_column", "user_column", "item_column", "category_column", "query")
 def predict(
     model: Model,
     /,

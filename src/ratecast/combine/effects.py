@@ -224,8 +224,8 @@ class _Search:
                     loss = float(self.losses(best | {name: penalty}).mean())
                     if loss >= least:
                         break
-                    least, weakest = loss, penalty
-                best[name] = weakest
+                    least, chosen = loss, penalty
+                best[name] = chosen
         return best
 
     def losses(self, penalties: Mapping[str, float]) -> FloatArray:
