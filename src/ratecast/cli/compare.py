@@ -26,14 +26,15 @@ def compare(
 
     Every metric is shown for each model, and as a difference between the best
     model and each other one, with an interval from resampled reviews. Where
-    the interval holds zero, the data cannot tell the two apart. Choose the
-    metric before you look: the best of ten is often best by luck. Reviews that
-    a model learned from flatter it; take others.
+    the interval holds zero, the data cannot tell the two apart. With three
+    models or more the intervals are wider, to hold all at once (Bonferroni).
+    Choose the metric before you look: the best of ten is often best by luck.
+    Reviews that a model learned from flatter it; take others.
 
     For example:
 
         ratecast compare old/ new/ held_out.csv
-        ratecast compare old/ new/ third/ held_out.csv --metric mae --out report.html
+        ratecast compare old/ new/ held_out.csv --metric mae --out report.html
 
     Args:
         paths: see above.
