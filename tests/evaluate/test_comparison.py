@@ -98,7 +98,10 @@ def test_the_models_that_are_not_clearly_beaten_are_named() -> None:
     assert found.verdict().startswith(
         f"{best} is ahead of every other model, but not clearly: against the next, {rival}, it has"
     )
-    assert f"Not clearly beaten: {rival}. Between" in found.verdict()
+    assert "Not clearly beaten" not in found.verdict()
+    level = compared(0.5, 0.5, 0.5, 2.0)
+    second, third = level.others[:2]
+    assert f"Not clearly beaten: {second.name}, {third.name}. Between 4 models there are 6 differences" in level.verdict()
 
 
 def test_the_asked_metric_decides() -> None:
@@ -128,7 +131,7 @@ def test_an_undefined_metric_decides_nothing() -> None:
 
 def test_the_table_of_differences() -> None:
     found = compared(1.0, 0.5)
-    assert found.difference_header() == ["b", "minus a", "95 % interval", "b"]
+    assert found.difference_header() == ["b", "minus a", "95 % interval", "b is"]
     rows = {row[0]: row[1:] for row in found.difference_rows()}
     assert list(rows) == [info.label for info in METRICS.values()]
     gap = found.differences["a"]["rmse"]
@@ -137,7 +140,7 @@ def test_the_table_of_differences() -> None:
     assert not rows["QWK"][0].startswith("-")
     assert rows["QWK"][2] == "better"
     three = compared(1.0, 0.5, 1.5)
-    assert three.difference_header() == ["b", "minus a", "98.33 % interval", "b", "minus c", "98.33 % interval", "b"]
+    assert three.difference_header() == ["b", "minus a", "98.33 % interval", "b is", "minus c", "98.33 % interval", "b is"]
 
 
 def test_a_continuous_scale_has_no_levels_to_hit() -> None:

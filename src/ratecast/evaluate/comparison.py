@@ -90,7 +90,7 @@ class Comparison(Standings):
     def difference_header(self) -> list[str]:
         """Titles of the columns of `difference_rows`."""
         level = _percent(corrected_confidence(len(self.entries)))
-        of_others = [[f"minus {other.name}", f"{level} % interval", self.winner.name] for other in self.others]
+        of_others = [[f"minus {other.name}", f"{level} % interval", f"{self.winner.name} is"] for other in self.others]
         return [self.winner.name, *(title for titles in of_others for title in titles)]
 
     def difference_rows(self) -> list[list[str]]:
@@ -151,10 +151,8 @@ class Comparison(Standings):
         if self.outcome == "better":
             return f"{best} is better than every other model. Against the next, {rival.name}, it has {summary}."
         level = ", ".join(other.name for other in self.others if not self._gap(other).is_better)
-        return (
-            f"{best} is ahead of every other model, but not clearly: against the next, {rival.name}, it has {summary}. "
-            f"Not clearly beaten: {level}."
-        )
+        lead = "" if level == rival.name else f" Not clearly beaten: {level}."
+        return f"{best} is ahead of every other model, but not clearly: against the next, {rival.name}, it has {summary}.{lead}"
 
 
 def run_comparison(
