@@ -133,8 +133,8 @@ def test_any_scale(fit_tiny: FitTiny, tmp_path: Path, ratings: np.ndarray, setti
     found = model.predict(texts[:20])
     assert ((found.rating >= model.scale.low) & (found.rating <= model.scale.high)).all()
     columns = list(found.columns())
-    assert columns[:3] == ["predicted_rating", "predicted_median", "predicted_mode"]
-    assert columns[3] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
+    assert columns[:5] == ["predicted_rating", "predicted_median", "predicted_mode", "predicted_low", "predicted_high"]
+    assert columns[5] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
 
 
 def test_damage_to_the_folder_is_found(model: Predictor, fit_tiny: object, tmp_path: Path) -> None:

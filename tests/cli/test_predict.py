@@ -17,6 +17,8 @@ from ratecast.data.table import build_table
 from ratecast.records import Predictions, Reviews
 from ratecast.scale import RatingScale
 
+PREDICTED = ("predicted_rating", "predicted_median", "predicted_mode", "predicted_low", "predicted_high")
+
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -59,7 +61,7 @@ def test_a_table_keeps_its_columns_and_the_order_of_its_rows(tiny_model: Path, t
     out = tmp_path / "scored.parquet"
     assert run(["predict", str(tiny_model), str(write_csv(tmp_path / "new.csv", rows)), "--out", str(out)]) == 0
     scored = read_parquet(str(out)).read_all()
-    added = ["predicted_rating", "predicted_median", "predicted_mode", "p_1", "p_2", "p_3", "p_4", "p_5"]
+    added = [*PREDICTED, "p_1", "p_2", "p_3", "p_4", "p_5"]
     assert scored.column_names == ["number", "text", "stars", *added]
     assert scored["number"].to_pylist() == [10, 9, 8, 7]
     expected = ratecast.load(tiny_model).predict(texts)
@@ -74,16 +76,17 @@ def test_a_table_may_be_scored_again_into_itself(tiny_model: Path, tmp_path: Pat
     capsys.readouterr()
     assert run(["predict", str(tiny_model), path, "--out", path]) == 0
     assert Path(path).read_bytes() == first
-    assert "replaced the columns predicted_rating, predicted_median, predicted_mode, p_1" in capsys.readouterr().err
+    assert f"replaced the columns {', '.join(PREDICTED)}, p_1" in capsys.readouterr().err
 
 
 def test_texts_are_shown_with_bars(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["predict", str(tiny_model), "--text", "Great [phone]", "--text", "bad"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Great [phone]"
-    assert lines[1].startswith("  expected rating ")
-    assert len(lines) == 2 * (2 + 5) + 1
-    shares = [float(line.split()[-1].rstrip("%")) for line in lines[2:7]]
+    assert lines[1].startswith("  predicted rating ")
+    assert lines[2].startswith("  between ")
+    assert len(lines) == 2 * (3 + 5) + 1
+    shares = [float(line.split()[-1].rstrip("%")) for line in lines[3:8]]
     assert math.isclose(sum(shares), 100, abs_tol=0.5)
 
 
@@ -91,8 +94,8 @@ def test_many_reviews_are_shown_as_a_table(tiny_model: Path, tmp_path: Path, cap
     path = write_csv(tmp_path / "new.csv", [{"body": f"the room {number} was fine"} for number in range(6)])
     assert run(["predict", str(tiny_model), str(path), "--text-column", "body"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["rating", "median", "mode", "text"]
-    assert [line.split(maxsplit=3)[3] for line in lines[1:]] == [f"the room {number} was fine" for number in range(6)]
+    assert lines[0].split() == ["rating", "median", "mode", "between", "text"]
+    assert [line.split(maxsplit=6)[6] for line in lines[1:]] == [f"the room {number} was fine" for number in range(6)]
     assert all(1 <= float(line.split()[0]) <= 5 for line in lines[1:])
 
 

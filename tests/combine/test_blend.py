@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from ratecast.combine.blend import BIAS_PENALTY, WEIGHT_PENALTY, Blend, fit_blend
+from ratecast.combine.blend import BIAS_PENALTY, WEIGHT_PENALTY, Blend, _folds, _Task, fit_blend
 from ratecast.errors import DataError, ModelFolderError, ShapeError
 from ratecast.evaluate.calibration import expected_calibration_error
 from ratecast.scale import FloatArray, RatingScale
@@ -92,10 +92,12 @@ def test_what_is_out_of_fold_did_not_see_its_own_rating() -> None:
     ratings, (model,) = simulated(50, 0.8)
     changed = ratings.copy()
     changed[7] = 1.0 if ratings[7] != 1 else 5.0
-    same_level_folds = [fit_blend({"model": model}, each, SCALE, seed=2).out_of_fold for each in (ratings, ratings)]
-    np.testing.assert_array_equal(*same_level_folds)
-    fitted = fit_blend({"model": model}, ratings, SCALE, seed=2)
-    assert np.abs(fitted.out_of_fold - fitted.blend.apply({"model": model})).max() > 1e-4
+    fitted, other = (fit_blend({"model": model}, each, SCALE, seed=2) for each in (ratings, changed))
+    assert not np.array_equal(other.blend.bias, fitted.blend.bias)
+    one = _Task.of(np.log(np.maximum(model, 1e-4))[:, :, None], ratings, SCALE)
+    own_fold = _folds(SCALE.level_index(ratings), 2) == _folds(SCALE.level_index(ratings), 2)[7]
+    without = one.take(~own_fold).solve()
+    np.testing.assert_allclose(fitted.out_of_fold[7], normal(one.logits(without))[7], rtol=1e-9)
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])

@@ -13,7 +13,7 @@ from ratecast.errors import ConfigError, OutputError
 _FORMATS: Final = (".html", ".json")
 
 
-@setting_flags("text_column", "rating_column", "title_column", "query")
+@setting_flags("text_column", "rating_column", "title_column", "user_column", "item_column", "category_column", "query")
 def compare(
     *paths: Annotated[
         str, Parameter(name="PATH", required=True, help=f"Two model folders or more, and rated reviews. {SOURCES_HELP}")
@@ -57,7 +57,8 @@ def compare(
     models = {name: load(folder) for name, folder in _named(folders).items()}
     scale = shared_scale(models)
     check_metric(metric, scale)
-    loaded = load_reviews(one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=scale)
+    used = {name: kind for model in models.values() for name, kind in model.used.items()}
+    loaded = load_reviews(one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=scale, used=used)
     reporter = ConsoleReporter()
     for line in loaded.report.lines():
         reporter.tell(line)

@@ -70,7 +70,7 @@ def show_comparison(output: Output, comparison: "Comparison") -> None:
 def show_prediction(output: Output, text: str, prediction: "Prediction") -> None:
     """Print one prediction with a bar for the probability of each level."""
     output.print(excerpt(text, output.room or 10_000), style="bold")
-    output.print(f"  expected rating {prediction.rating:.2f}, median {prediction.median:g}, most probable {prediction.mode:g}")
+    output.print(f"  predicted rating {prediction.rating:.2f}, median {prediction.median:g}, most probable {prediction.mode:g}")
     if prediction.interval is not None:
         output.print(f"  between {prediction.interval[0]:g} and {prediction.interval[1]:g}")
     block = "█" if output.encoding.startswith("utf") else "#"

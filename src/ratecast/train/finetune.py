@@ -124,7 +124,8 @@ class _Tuning:
         config, encoder = run.config, self._backbone.encoder
         precision = saved.precision if saved else choose_precision(config.train.precision)
         rater = _rater(self._backbone, scale, training.rated(), config.with_values(precision=precision))
-        set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
+        for trained in (config.backbone.trained_layers, None):  # refused if there are not so many; speed is that of all
+            set_trained(self._backbone.model, trained_layers=trained, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
         seconds = self._seconds(speed.encoding / float(texts.lengths.mean()))

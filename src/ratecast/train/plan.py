@@ -152,8 +152,6 @@ def make_plan(
 def _options(config: FitConfig, layers: int, longest: int) -> list[tuple[int, int, float]]:
     """Tokens, trained layers and the least passes that each choice is worth taking for, the best first."""
     trained = config.backbone.trained_layers
-    if trained is not None:
-        trained = min(trained, layers)
     tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
     found = [(count, trained if trained is not None else layers, 2.0 if count > 128 else 1.0) for count in tokens]
     if trained is None and layers > 1:
