@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from ratecast.errors import ConfigError
 
 SplitBy = Literal["random", "user", "item", "time", "column"]
+ClassWeights = Literal["none", "balanced"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class ColumnsConfig:
     """Column with the time of writing."""
     split_column: str | None = None
     """Column that says "train", "validation" or "test" for each review."""
+    weight_column: str | None = None
+    """Column with how much each review counts in training: numbers of 0 or more, 1 where empty. Never found by itself."""
     query: str | None = None
     """SQL query that gives the table, for a database file; needed where it has several tables."""
     scale: str | None = None
@@ -97,6 +100,11 @@ class TrainConfig:
     """Fixed number of steps in place of epochs; such a run is exactly repeatable and resumable."""
     batch_reviews: int = 16
     """Reviews in a batch."""
+    class_weights: ClassWeights = "none"
+    """With balanced, all levels count the same in training, however rare. Rare ones are then found more often, but the
+    probabilities are no longer calibrated: they overstate how often rare levels occur. Leave it at none to keep them true."""
+    label_smoothing: float = 0.0
+    """Share of each training label that is spread over all levels, for the heads with a softmax; against overconfidence."""
     warmup_fraction: float = 0.06
     """Share of the steps in which the learning rate rises; after them it falls."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -238,7 +246,7 @@ def parse_duration(text: str) -> float:
 _POSITIVE = {"learning_rate", "head_learning_rate", "epochs", "steps", "batch_reviews", "max_gradient_norm"}
 _POSITIVE |= {"evaluations_per_epoch", "patience", "checkpoint_seconds", "threads"}
 _NOT_NEGATIVE = {"weight_decay", "trained_layers", "seed"}
-_FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction"}
+_FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction", "label_smoothing"}
 
 
 def _faults(config: FitConfig) -> Iterator[str]:

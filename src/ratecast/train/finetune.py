@@ -19,6 +19,7 @@ from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.probe import fit_probe
+from ratecast.train.weights import review_weights
 
 STOPPING_REVIEWS: Final = 1000
 """Validation reviews that training is stopped by, at most: scoring more would take the time from training."""
@@ -66,14 +67,15 @@ def finetune(
         reviews_after: how many reviews must be scored after training, within the time that is left.
 
     Raises:
-        BackboneError, ConfigError, OutputError: as `load_backbone` and `train` do.
+        BackboneError, ConfigError, DataError, OutputError: as `load_backbone`, `create_head`, `review_weights` and `train` do.
     """
-    config = run.config.backbone
+    config, smoothing = run.config.backbone, run.config.train.label_smoothing
+    weights = review_weights(parts["train"], scale, run.config.train.class_weights)
     torch.manual_seed(run.config.seed)
     backbone = load_backbone(config)
     tokenised = {name: backbone.encoder.encode(part.joined()) for name, part in parts.items()}
     ratings = {name: part.rated() for name, part in parts.items()}
-    head = create_head(config.head, backbone.width, scale, ratings["train"], config.dropout)
+    head = create_head(config.head, backbone.width, scale, ratings["train"], config.dropout, label_smoothing=smoothing)
     rater = Rater(backbone.model, head, pooling=config.pooling)
     frozen = set_trained(backbone.model, trained_layers=config.trained_layers, train_embeddings=config.train_embeddings)
     layers = len(transformer_layers(backbone.model))
@@ -88,10 +90,16 @@ def finetune(
     chosen = {name: tokenised[name].take(rows[name]) for name in rows}
     encoded = _encode_parts(rater, chosen, backbone, run, frozen=frozen, stored=0 < frozen < layers)
     held_out = (encoded["validation"].vectors, ratings["validation"][stopping])
-    fit_probe(head, (encoded["train"].vectors, ratings["train"][rows["train"]]), held_out)
+    probed = (encoded["train"].vectors, ratings["train"][rows["train"]])
+    fit_probe(head, probed, held_out, None if weights is None else weights[rows["train"]])
     before = _probabilities(rater, encoded["test"])
     before_seconds = time.monotonic() - started
-    training = RatedTexts(texts=tokenised["train"], ratings=ratings["train"], encoded=encoded["train"] if frozen else None)
+    training = RatedTexts(
+        texts=tokenised["train"],
+        ratings=ratings["train"],
+        weights=weights,
+        encoded=encoded["train"] if frozen else None,
+    )
     validation = RatedTexts(texts=chosen["validation"], ratings=held_out[1], encoded=encoded["validation"] if frozen else None)
     hidden = encoded["train"].hidden
     tuple_length = hidden.tuple_length if hidden else 0
