@@ -12,8 +12,8 @@ from ratecast.scale import FloatArray, RatingScale
 def review_weights(reviews: Reviews, scale: RatingScale, class_weights: ClassWeights) -> FloatArray | None:
     """Weight of each training review: its sample weight times that of its level, divided by the mean over all reviews.
 
-    The weight of a level is reviews / (levels that occur · reviews of the level) where levels are balanced, as in
-    scikit-learn (after King & Zeng 2001, "Logistic regression in rare events data"), else 1.
+    Where levels are balanced, the weight of a level is in inverse proportion to its number of reviews. Without sample weights
+    this comes to reviews / (levels that occur · reviews of the level), as in scikit-learn's "balanced".
 
     Args:
         reviews: rated training reviews.
@@ -31,8 +31,7 @@ def review_weights(reviews: Reviews, scale: RatingScale, class_weights: ClassWei
     weights = np.ones(len(reviews)) if reviews.weight is None else reviews.weight
     if class_weights == "balanced":
         index = scale.level_index(reviews.rated())
-        counts = np.bincount(index)
-        weights = weights * len(index) / (np.count_nonzero(counts) * counts[index])
+        weights = weights / np.bincount(index)[index]
     mean = float(weights.mean())
     if mean == 0:
         raise DataError("every training review has the weight 0; expected some above 0: check the weights")
