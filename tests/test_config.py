@@ -80,6 +80,8 @@ def test_all_faults_are_told_at_once() -> None:
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         ({"max_tokens": 4}, "max_tokens must be at least 8"),
         ({"trained_layers": -1}, "trained_layers must be 0 or more"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be at least 0 and below 1"),
+        ({"class_weights": "balance"}, "class_weights must be one of none, balanced"),
         ({"weight_decay": -0.1}, "weight_decay must be 0 or more"),
         ({"validation_fraction": 0.5, "test_fraction": 0.45}, "leave less than a tenth"),
         ({"validation_fraction": 0.0}, "validation_fraction must be above 0"),

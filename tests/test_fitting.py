@@ -137,6 +137,14 @@ def test_any_scale(fit_tiny: FitTiny, tmp_path: Path, ratings: np.ndarray, setti
     assert columns[5] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
 
 
+def test_weights_are_part_of_what_decides_a_run(fit_tiny: FitTiny, tmp_path: Path) -> None:
+    texts, ratings = frame_of(100)["review"].to_list(), frame_of(100)["stars"].to_numpy()
+    settings: dict[str, Any] = {"texts": texts, "ratings": ratings, "steps": 1, "class_weights": "balanced"}
+    once, again = (fit_tiny(out=tmp_path / "model", weights=np.full(100, weight), **settings) for weight in (1.0, 2.0))
+    assert once.manifest.about["fingerprint"] != again.manifest.about["fingerprint"]
+    assert "the probabilities overstate how often rare levels occur" in (again.folder / "README.md").read_text()
+
+
 def test_damage_to_the_folder_is_found(model: Predictor, fit_tiny: object, tmp_path: Path) -> None:
     import shutil
 
@@ -168,6 +176,10 @@ def test_only_what_is_loaded_is_hashed(model: Predictor, tmp_path: Path) -> None
         ({"texts": ["good"]}, DataError, "both texts and ratings"),
         ({}, DataError, "either a table of reviews, or both"),
         ({"texts": "good", "ratings": [1]}, DataError, "one string"),
+        ({"source": frame_of(60), "weights": [1.0] * 60}, DataError, "in a column of it: name it as weight_column"),
+        ({"texts": [f"{n}" for n in range(9)], "ratings": range(9), "weights": [-1.0] * 9}, DataError, "'weight' holds '-1'"),
+        ({"source": frame_of(60), "weight_column": "user"}, DataError, "the weight column 'user' holds 'u0' in row 0"),
+        ({"source": frame_of(60), "head": "coral", "label_smoothing": 0.1}, ConfigError, "no labels to smooth"),
         ({"source": "absent.csv"}, DataError, "absent.csv"),
         ({"source": frame_of(60), "head": "gadzooks"}, ConfigError, "unknown head"),
         ({"source": frame_of(60), "learning": 1}, ConfigError, "unknown setting 'learning'"),

@@ -15,6 +15,7 @@ def reviews() -> Reviews:
         text=strings(["a", "b", "c"]),
         rating=np.array([1.0, np.nan, 3.0]),
         title=strings(["T", None, ""]),
+        weight=np.array([0.5, 1.0, 2.0]),
         numbers={"votes": np.array([7.0, 8.0, 9.0])},
         labels={"colour": strings(["red", None, "blue"])},
     )
@@ -45,6 +46,8 @@ def test_take_keeps_the_given_order_in_every_column(rows: Any) -> None:
     assert list(taken.title) == ["", "T"]
     assert list(taken.numbers["votes"]) == [9.0, 7.0]
     assert list(taken.labels["colour"]) == ["blue", "red"]
+    assert taken.weight is not None
+    assert list(taken.weight) == [2.0, 0.5]
     assert taken.user is None
 
 
@@ -73,6 +76,8 @@ def test_from_texts_refuses_what_are_no_texts() -> None:
         Reviews.from_texts(["a", float("nan")])  # type: ignore[list-item]
     with pytest.raises(ShapeError, match="'rating'"):
         Reviews.from_texts(["a", "b"], [1.0])
+    with pytest.raises(ShapeError, match="'weight'"):
+        Reviews.from_texts(["a", "b"], [1.0, 2.0], [1.0])
 
 
 def test_from_reviews() -> None:

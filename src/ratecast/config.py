@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from ratecast.errors import ConfigError
 
 SplitBy = Literal["random", "user", "item", "time", "column"]
+ClassWeights = Literal["none", "balanced"]
 
 Optimise = Literal["rmse", "mae", "accuracy", "qwk"]
 """The metric that a single predicted rating is chosen for."""
@@ -46,6 +47,8 @@ class ColumnsConfig:
     """Column that says "train", "validation" or "test" for each review."""
     use: str | None = None
     """Columns, besides title and text, that the model may use: names separated by commas, also user, item and category."""
+    weight_column: str | None = None
+    """Column with how much each review counts in training: numbers of 0 or more, 1 where empty. Never found by itself."""
     query: str | None = None
     """SQL query that gives the table, for a database file; needed where it has several tables."""
     scale: str | None = None
@@ -107,6 +110,11 @@ class TrainConfig:
     """What the backbone computes in while training. auto takes bfloat16 on processors that multiply it much faster."""
     batch_reviews: int = 16
     """Reviews in a batch."""
+    class_weights: ClassWeights = "none"
+    """With balanced, all levels count the same in training, however rare. Rare ones are then found more often, but the
+    probabilities are no longer calibrated: they overstate how often rare levels occur. Leave it at none to keep them true."""
+    label_smoothing: float = 0.0
+    """Share of each training label that is spread over all levels, for the heads with a softmax; against overconfidence."""
     warmup_fraction: float = 0.06
     """Share of the steps in which the learning rate rises; after them it falls."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -262,7 +270,7 @@ def parse_duration(text: str) -> float:
 _POSITIVE = {"learning_rate", "head_learning_rate", "epochs", "steps", "batch_reviews", "max_gradient_norm"}
 _POSITIVE |= {"evaluations_per_epoch", "patience", "checkpoint_seconds", "threads", "pooled_layers"}
 _NOT_NEGATIVE = {"weight_decay", "trained_layers", "seed"}
-_FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction"}
+_FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction", "label_smoothing"}
 
 
 def _faults(config: FitConfig) -> Iterator[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import arro3.core
-import numpy as np
 from numpy.typing import ArrayLike
 
 from ratecast.baseline import Baseline, LinearTextModel, fit_baselines
@@ -45,6 +44,7 @@ def fit(
     out: str | Path,
     texts: Sequence[str] | None = None,
     ratings: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     config: FitConfig | None = None,
     resume: bool = False,
     reporter: Reporter | None = None,
@@ -61,6 +61,8 @@ def fit(
         out: folder for the model; an older model there is replaced.
         texts: review texts, in place of ``source``.
         ratings: their ratings, shape ``(review,)``.
+        weights: how much each of them counts in training, shape ``(review,)``, 0 or more; all the same by default. A table has
+            them in a column, ``weight_column``. Baselines and all metrics count every review the same.
         config: settings; the defaults otherwise.
         resume: go on with a run to the same folder that was interrupted.
         reporter: shows messages and progress; on standard error by default.
@@ -79,7 +81,7 @@ def fit(
     check_target(folder)
     torch = require("torch", "train", "fitting a model")
     torch.set_num_threads(chosen.threads or os.cpu_count() or 1)
-    loaded = _load(source, texts, ratings, chosen)
+    loaded = _load(source, texts, ratings, weights, chosen)
     for line in loaded.report.lines():
         shown.tell(line)
     scale = loaded.scale or RatingScale.infer(loaded.reviews.rated())
@@ -173,18 +175,28 @@ def _stack(job: Job, baselines: Mapping[str, Baseline], tuned: "FineTuned | None
     return stack
 
 
-def _load(source: Source | None, texts: Sequence[str] | None, ratings: ArrayLike | None, config: FitConfig) -> LoadedReviews:
+def _load(
+    source: Source | None,
+    texts: Sequence[str] | None,
+    ratings: ArrayLike | None,
+    weights: ArrayLike | None,
+    config: FitConfig,
+) -> LoadedReviews:
     if (source is None) == (texts is None) or (texts is None) != (ratings is None):
         raise DataError("expected either a table of reviews, or both texts and ratings")
+    if source is not None and weights is not None:
+        raise DataError("found weights beside a table of reviews; expected them in a column of it: name it as weight_column")
     if texts is not None and ratings is not None:
-        reviews = Reviews.from_texts(texts if isinstance(texts, str) else list(texts), np.asarray(ratings, dtype=np.float64))
-        source = arro3.core.Table.from_pydict(
-            {
-                "text": arro3.core.Array(list(reviews.text), arro3.core.DataType.utf8()),
-                "rating": arro3.core.Array(reviews.rated()),
-            }
-        )
-        config = config.with_values(text_column="text", rating_column="rating")
+        reviews = Reviews.from_texts(texts if isinstance(texts, str) else list(texts), ratings, weights)
+        columns: dict[str, Any] = {
+            "text": arro3.core.Array(list(reviews.text), arro3.core.DataType.utf8()),
+            "rating": arro3.core.Array(reviews.rated()),
+        }
+        if reviews.weight is not None:
+            columns["weight"] = arro3.core.Array(reviews.weight)
+        source = arro3.core.Table.from_pydict(columns)
+        named = {f"{role}_column": role if role in columns else None for role in ("text", "rating", "weight")}
+        config = config.with_values(**named)
     if source is None:
         raise DataError("expected a table of reviews")
     return load_reviews(source, config.columns, need_rating=True, minimum_rows=MINIMUM_REVIEWS)
@@ -199,6 +211,7 @@ def _fingerprint(parts: dict[str, Reviews], config: FitConfig) -> str:
     for name, part in parts.items():
         digest.update(f"\0{name}\0".encode())
         digest.update(part.rated().tobytes())
+        digest.update(b"" if part.weight is None else part.weight.tobytes())
         for text in part.joined():
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()

@@ -47,6 +47,7 @@ class Reviews:
         rating: ratings in units of the scale, NaN where a review has none; None if no review has one.
         title, item, user, category: strings, None where absent.
         time: when the review was written, NaT where unknown.
+        weight: how much each review counts in training, 0 or more; None if all count the same.
         numbers: further numeric columns by name, NaN where a review has no value.
         labels: further columns of categories by name, None where a review has no value.
         split: the part ("train", "validation" or "test") that the user assigned each review to.
@@ -63,6 +64,7 @@ class Reviews:
     user: StringArray | None = None
     category: StringArray | None = None
     time: TimeArray | None = None
+    weight: FloatArray | None = None
     numbers: Mapping[str, FloatArray] = field(default_factory=dict)
     labels: Mapping[str, StringArray] = field(default_factory=dict)
     split: StringArray | None = None
@@ -75,19 +77,21 @@ class Reviews:
                 raise ShapeError(f"the column {name!r} has the shape {column.shape}, the texts have ({len(self.text)},)")
 
     @classmethod
-    def from_texts(cls, texts: Sequence[str], ratings: ArrayLike | None = None) -> "Reviews":
-        """Reviews of bare texts, with their ratings if there are any.
+    def from_texts(cls, texts: Sequence[str], ratings: ArrayLike | None = None, weights: ArrayLike | None = None) -> "Reviews":
+        """Reviews of bare texts, with their ratings and sample weights if there are any.
 
         Raises:
             DataError: if a text is not a string.
-            ShapeError: if there are not as many ratings as texts.
+            ShapeError: if there are not as many ratings or weights as texts.
         """
         if isinstance(texts, str):
             raise DataError("expected a list of texts, found one string; put it into a list")
         for row, text in enumerate(texts):
             if not isinstance(text, str):
                 raise DataError(f"text {row} is of type {type(text).__name__}; expected a string")
-        return cls(text=strings(texts), rating=None if ratings is None else np.asarray(ratings, dtype=np.float64))
+        rating = None if ratings is None else np.asarray(ratings, dtype=np.float64)
+        weight = None if weights is None else np.asarray(weights, dtype=np.float64)
+        return cls(text=strings(texts), rating=rating, weight=weight)
 
     @classmethod
     def from_reviews(cls, reviews: Sequence[Review]) -> "Reviews":

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from sklearn.utils.class_weight import compute_sample_weight
 
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.model.heads import HEADS
@@ -82,6 +83,43 @@ def test_learns_what_the_words_say(
     curve = [point["validation_rmse"] for point in tuned.result.curve]
     assert tuned.result.best_rmse == min(curve)
     assert tuned.result.best_rmse < 0.6 * curve[0]
+
+
+def half_wrong(reviews: Reviews) -> Reviews:
+    """Reviews every other of which has its rating upside down, and the weight 0."""
+    wrong = np.arange(len(reviews)) % 2 == 1
+    return replace(reviews, rating=np.where(wrong, 6 - reviews.rated(), reviews.rated()), weight=np.where(wrong, 0.0, 3.0))
+
+
+def test_reviews_without_weight_teach_nothing(parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    weighted = parts | {"train": half_wrong(parts["train"])}
+    before = tune(weighted, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12)).before
+    assert np.sqrt(np.mean((SCALE.mean(before) - parts["test"].rated()) ** 2)) < 1.0
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
+    tuned = tune(weighted, run_of(epochs=12.0, patience=50, head_learning_rate=1e-2))
+    assert tuned.result.best_rmse < 0.6 * tuned.result.curve[0]["validation_rmse"]
+
+
+def test_equal_weights_change_nothing_and_balanced_levels_are_sample_weights(parts: Parts, run_of: RunOf) -> None:
+    train = parts["train"].take((parts["train"].rated() > 2) | (np.arange(240) % 7 == 0))
+    plain, equal, by_level, by_review = (
+        weights_of(tune(parts | {"train": replace(train, weight=weight)}, run_of(steps=4, class_weights=class_weights)))
+        for weight, class_weights in (
+            (None, "none"),
+            (np.full(len(train), 5.0), "none"),
+            (None, "balanced"),
+            (compute_sample_weight("balanced", train.rated()), "none"),
+        )
+    )
+    assert all(torch.equal(plain[name], equal[name]) for name in plain)
+    assert not torch.allclose(plain["head.linear.bias"], by_level["head.linear.bias"], atol=1e-2)
+    for name, value in by_review.items():
+        torch.testing.assert_close(value, by_level[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_label_smoothing_reaches_the_head(parts: Parts, run_of: RunOf) -> None:
+    head = tune(parts, run_of(steps=1, label_smoothing=0.1)).rater.head
+    np.testing.assert_allclose(head.get_buffer("targets")[0], [0.92, 0.02, 0.02, 0.02, 0.02], rtol=1e-6)
 
 
 def test_head_on_the_untrained_backbone_learns_too(parts: Parts, run_of: RunOf) -> None:

@@ -47,6 +47,26 @@ def test_regression_probe_is_ridge_regression(vectors: Rated, monkeypatch: pytes
     np.testing.assert_allclose(found, reference.predict(scaled), atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["softmax", "regression"])
+def test_weighted_probe_is_weighted_regression(name: str, vectors: Rated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PENALTIES", (0.1,))
+    weights = np.random.default_rng(1).uniform(0, 1, 400) * np.where(vectors[1] == 1, 5, 0.3)
+    weights /= weights.mean()
+    head = create_head(name, 6, SCALE, vectors[1])
+    probe.fit_probe(head, vectors, vectors, weights)
+    scaled = StandardScaler().fit_transform(vectors[0].numpy()) * np.sqrt(399 / 400)
+    with torch.no_grad():
+        output = head(vectors[0])
+        found = head.probabilities(output).numpy() if name == "softmax" else output.squeeze(-1).numpy()
+    if name == "softmax":
+        logistic = LogisticRegression(C=1 / (2 * 0.1 * 400), tol=1e-8, max_iter=1000)
+        expected = logistic.fit(scaled, vectors[1], sample_weight=weights).predict_proba(scaled)
+    else:
+        standard = (vectors[1] - vectors[1].mean()) / vectors[1].std()
+        expected = Ridge(alpha=0.1 * 400).fit(scaled, standard, sample_weight=weights).predict(scaled)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 def test_coral_probe_finds_the_minimum_over_all_thresholds(vectors: Rated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "PENALTIES", (0.1,))
     head = create_head("coral", 6, SCALE, np.array([1.0, 1.0, 1.0, 3.0]))  # begins far from the right thresholds

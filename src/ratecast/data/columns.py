@@ -79,8 +79,12 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         *("updatedat", "datum", "zeit", "zeitpunkt", "fecha", "日期", "时间", "评论时间"),
     ),
     "split": ("split", "partition", "fold", "subset"),
+    "weight": (),
 }
-"""Usual names of each column, folded (see `_fold`), the likeliest first. Those of text and rating are of equal rank."""
+"""Usual names of each column, folded (see `_fold`), the likeliest first. Those of text and rating are of equal rank.
+
+A weight has none: a column of that name may as well be that of a parcel.
+"""
 
 _WEAK_RATINGS: Final = frozenset({"label", "labels", "target", "y", "points", "grade", "mark", "polarity", "sentiment"})
 _RATING_WORDS: Final = frozenset({"rating", "ratings", "star", "stars", "score"})
@@ -121,6 +125,7 @@ class Columns:
     category: str | None = None
     time: str | None = None
     split: str | None = None
+    weight: str | None = None
     numbers: tuple[str, ...] = ()
 
     def roles(self) -> dict[str, str]:

@@ -108,7 +108,7 @@ def _load(
     if need_rating or drop_duplicates:
         sieve.drop("no text", [not text.strip() for text in texts])
     rated = _read_ratings(sieve, columns.rating, config.scale, scale, need_rating=need_rating)
-    reviews, notes = _make_reviews(table, columns, further, texts, rated.ratings)
+    reviews, notes = _make_reviews(table, columns, further, texts, (rated.ratings, sieve.kept))
     if drop_duplicates:
         sieve.drop("duplicate", _is_copy(reviews, sieve.kept))
     sieve.refuse_fewer(minimum_rows)
@@ -259,9 +259,14 @@ def _rating_notes(numbers: Numbers, ratings: FloatArray, scale: RatingScale | No
 
 
 def _make_reviews(
-    table: Table, columns: Columns, used: UsedColumns, texts: StringArray, ratings: FloatArray | None
+    table: Table,
+    columns: Columns,
+    used: UsedColumns,
+    texts: StringArray,
+    rated: tuple[FloatArray | None, BooleanArray],
 ) -> tuple[Reviews, list[str]]:
-    """A review of each row of the table, and notes on their times."""
+    """A review of each row of the table, with its rating and whether it is kept, and notes on their times and weights."""
+    ratings, kept = rated
     roles = columns.roles()
     given: dict[str, Any] = {
         role: read_strings(table[roles[role]]) for role in ("title", "user", "item", "category", "split") if role in roles
@@ -272,8 +277,30 @@ def _make_reviews(
     ids = read_strings(table[columns.id]) if columns.id else strings([None] * len(texts))
     ids = strings(str(row) if name is None else name for row, name in enumerate(ids))
     time, notes = _read_time(table, columns.time)
+    weight, weight_notes = _read_weights(table, columns.weight, kept)
     numbers = {name: read_numbers(table[name]).values for name in columns.numbers} | dict(used.numbers)
-    return Reviews(text=texts, id=ids, rating=ratings, time=time, numbers=numbers, labels=used.labels, **given), notes
+    reviews = Reviews(
+        text=texts, id=ids, rating=ratings, time=time, weight=weight, numbers=numbers, labels=used.labels, **given
+    )
+    return reviews, [*notes, *weight_notes]
+
+
+def _read_weights(table: Table, name: str | None, kept: BooleanArray) -> tuple[FloatArray | None, list[str]]:
+    """Sample weights of all rows, 1 where there is none; those of the kept rows must be numbers of 0 or more."""
+    if name is None:
+        return None, []
+    numbers = read_numbers(table[name])
+    is_wrong = kept & (numbers.is_word | np.isinf(numbers.values) | (numbers.values < 0))
+    if is_wrong.any():
+        row = int(np.flatnonzero(is_wrong)[0])
+        raise DataError(
+            f"the weight column {name!r} holds {read_strings(table[name])[row]!r} in row {row}; expected numbers of 0 or more, "
+            "or empty cells, which count as 1"
+        )
+    is_missing = np.isnan(numbers.values)
+    missing = int((is_missing & kept).sum())
+    notes = [f"{counted(missing, 'row has', 'rows have')} no weight and {'counts' if missing == 1 else 'count'} as 1"]
+    return np.where(is_missing, 1.0, numbers.values), notes if missing else []
 
 
 def _read_time(table: Table, name: str | None) -> tuple[TimeArray | None, list[str]]:

@@ -24,6 +24,7 @@ from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.plan import Plan, make_plan, measure_speed, sample_rows
 from ratecast.train.precision import PRECISIONS, choose_precision
 from ratecast.train.probe import fit_probe
+from ratecast.train.weights import review_weights
 
 _PROBE_REVIEWS: Final = 10_000
 _PROBE_SHARE: Final = 0.1
@@ -77,7 +78,7 @@ def finetune(
         None if the time is too short to be worth a start.
 
     Raises:
-        BackboneError, ConfigError, OutputError: as `load_backbone` and `train` do.
+        BackboneError, ConfigError, DataError, OutputError: as `load_backbone`, `create_head`, `review_weights` and `train` do.
     """
     torch.manual_seed(run.config.seed)
     tuning = _Tuning(parts, scale, run, time_left, reviews_after)
@@ -111,6 +112,7 @@ class _Tuning:
         self._parts = {"train": parts["train"].take(np.sort(chosen)), "validation": validation}
         self._texts = {name: self._backbone.encoder.encode(part.joined()) for name, part in self._parts.items()}
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
+        self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
         self._reviews_per_second = encoding / float(self._texts["validation"].lengths.mean())
         self._rater = _rater(self._backbone, scale, self._ratings["train"], self._run.config)
         self._frozen = set_trained(
@@ -152,7 +154,8 @@ class _Tuning:
         few = {"train": texts["train"].take(rows), "validation": texts["validation"]}
         encoded = {name: self._encode(name, part) for name, part in few.items()}
         held_out = (encoded["validation"].vectors, self._ratings["validation"])
-        fit_probe(head, (encoded["train"].vectors, self._ratings["train"][rows]), held_out)
+        weights = None if self._weights is None else self._weights[rows]
+        fit_probe(head, (encoded["train"].vectors, self._ratings["train"][rows]), held_out, weights)
         before = _probabilities(rater, self._encode("judged", self._backbone.encoder.encode(judged.joined())).vectors)
         before_seconds = time.monotonic() - started
 
@@ -160,6 +163,7 @@ class _Tuning:
         training, validation = (
             RatedTexts(texts=texts[name], ratings=self._ratings[name], encoded=stored[name]) for name in ("train", "validation")
         )
+        training = replace(training, weights=self._weights)
         hidden = encoded["train"].hidden
         network = Network(
             rater,
@@ -212,9 +216,10 @@ def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: 
     layers = len(transformer_layers(backbone.model))
     # No layer below the one whose outputs are stored can be pooled.
     pooled = min(settings.pooled_layers, settings.trained_layers + 1 if settings.trained_layers else layers)
+    width, smoothing = pooled * backbone.width, config.train.label_smoothing
     return Rater(
         backbone.model,
-        create_head(settings.head, pooled * backbone.width, scale, ratings, settings.dropout),
+        create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
         pooling=settings.pooling,
         pooled_layers=pooled,
         precision=PRECISIONS[config.train.precision],

@@ -22,11 +22,13 @@ class RatedTexts:
     Attributes:
         texts: token ids.
         ratings: shape ``(review,)``.
+        weights: how much each review counts, as `review_weights` gives it.
         encoded: outputs of layers that are not trained; None where all are.
     """
 
     texts: TokenisedTexts
     ratings: FloatArray
+    weights: FloatArray | None = None
     encoded: Encoded | None = None
 
     def __len__(self) -> int:

@@ -20,6 +20,7 @@ from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.optim import create_optimizer, set_learning_rates
 from ratecast.train.plan import Plan, wanted_epochs
 from ratecast.train.probe import score_outputs
+from ratecast.train.weights import weighted_mean
 
 _TICKS = 1000
 
@@ -109,6 +110,7 @@ class _Loop:
         optimizer = create_optimizer(network.rater, self._config)
         self._rater, self._optimizer = self._accelerator.prepare(network.rater, optimizer)
         self._ratings = torch.as_tensor(training.ratings, device=self._accelerator.device)
+        self._weights = None if training.weights is None else torch.as_tensor(training.weights, device=self._accelerator.device)
         self._steps_per_epoch = math.ceil(len(training) / self._config.batch_reviews)
         self._losses = _Mean()
         self._training_seconds = 0.0
@@ -186,7 +188,8 @@ class _Loop:
     def _step(self) -> None:
         started = time.monotonic()
         rows = self._batch()
-        loss = self._rater.head.loss(self._network.output(self._training, rows), self._ratings[rows]).mean()
+        losses = self._rater.head.loss(self._network.output(self._training, rows), self._ratings[rows])
+        loss = weighted_mean(losses, None if self._weights is None else self._weights[rows])
         self._accelerator.backward(loss)
         self._accelerator.clip_grad_norm_(self._rater.parameters(), self._config.max_gradient_norm)
         self._optimizer.step()

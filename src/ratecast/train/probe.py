@@ -7,12 +7,18 @@ from torch import Tensor
 
 from ratecast.model.heads import Head
 from ratecast.scale import FloatArray
+from ratecast.train.weights import weighted_mean
 
 PENALTIES: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Weights of the squared norm that are tried."""
 
 
-def fit_probe(head: Head, training: tuple[Tensor, FloatArray], validation: tuple[Tensor, FloatArray]) -> None:
+def fit_probe(
+    head: Head,
+    training: tuple[Tensor, FloatArray],
+    validation: tuple[Tensor, FloatArray],
+    weights: FloatArray | None = None,
+) -> None:
     """Fit the head on vectors that stay as they are, with the penalty on its weights chosen by validation loss.
 
     The head's loss is minimised with L-BFGS, on vectors that the head standardises from then on. Fine-tuning that starts from
@@ -23,9 +29,12 @@ def fit_probe(head: Head, training: tuple[Tensor, FloatArray], validation: tuple
         head: the head, changed in place.
         training: vectors of shape ``(review, width)`` and ratings of shape ``(review,)``.
         validation: the same of held-out reviews; these also calibrate the head.
+        weights: how much each training review counts, shape ``(review,)``, as `review_weights` gives it. Held-out reviews all
+            count the same, as they do in every metric.
     """
     vectors, ratings = training[0].double(), torch.as_tensor(training[1])
     held_out, held_out_ratings = validation[0].double(), torch.as_tensor(validation[1])
+    counted = None if weights is None else torch.as_tensor(weights)
     head.double().eval()
     head.standardise(vectors)
     start = {name: value.clone() for name, value in head.state_dict().items()}
@@ -33,7 +42,7 @@ def fit_probe(head: Head, training: tuple[Tensor, FloatArray], validation: tuple
     best_loss = float("inf")
     for penalty in PENALTIES:
         head.load_state_dict(start)
-        _minimise(head, vectors, ratings, penalty)
+        _minimise(head, vectors, ratings, counted, penalty)
         loss = float(head.loss(head(held_out), held_out_ratings).detach().mean())
         if loss < best_loss:
             best, best_loss = {name: value.clone() for name, value in head.state_dict().items()}, loss
@@ -52,13 +61,13 @@ def score_outputs(head: Head, output: Tensor, ratings: FloatArray) -> float:
     return float(((expected - ratings) ** 2).mean() ** 0.5)
 
 
-def _minimise(head: Head, vectors: Tensor, ratings: Tensor, penalty: float) -> None:
+def _minimise(head: Head, vectors: Tensor, ratings: Tensor, weights: Tensor | None, penalty: float) -> None:
     trained = [weight for weight in head.parameters() if weight.requires_grad]
     optimizer = torch.optim.LBFGS(trained, max_iter=100, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = head.loss(head(vectors), ratings).mean() + penalty * head.linear.weight.square().sum()
+        loss = weighted_mean(head.loss(head(vectors), ratings), weights) + penalty * head.linear.weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
