@@ -30,6 +30,7 @@ from ratecast.predict import METRICS_FILE, Predictor, load
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, RatingScale
+from ratecast.text import Augmentation
 
 if TYPE_CHECKING:
     from ratecast.train.finetune import FineTuned
@@ -273,6 +274,8 @@ def _fingerprint(parts: dict[str, Reviews], config: FitConfig) -> str:
     """Hash of everything that decides the weights of a run of fixed steps."""
     deciding = {name: value for name, value in config.to_mapping().items() if name not in {"track", "time_budget", "threads"}}
     digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode())
+    if augmentation := Augmentation.create(config.strengthen, config.seed):
+        digest.update(repr(augmentation).encode())  # with all synonyms: the thesaurus may be another one under the same name
     for name, part in parts.items():
         digest.update(f"\0{name}\0".encode())
         digest.update(part.rated().tobytes())

@@ -10,15 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from ratecast.model.backbone import Backbone, load_backbone, set_trained, transformer_layers
-from ratecast.model.heads import create_head
+from ratecast.model.heads import Head, create_head
 from ratecast.model.rater import Rater
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, RatingScale
-from ratecast.text import TokenisedTexts
+from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.probe import fit_probe
+from ratecast.train.reinitialise import reinitialise, top_layers
 
 STOPPING_REVIEWS: Final = 1000
 """Validation reviews that training is stopped by, at most: scoring more would take the time from training."""
@@ -68,7 +69,8 @@ def finetune(
     Raises:
         BackboneError, ConfigError, OutputError: as `load_backbone` and `train` do.
     """
-    config = run.config.backbone
+    config, strengthen = run.config.backbone, run.config.strengthen
+    augmentation = Augmentation.create(strengthen, run.config.seed)
     torch.manual_seed(run.config.seed)
     backbone = load_backbone(config)
     tokenised = {name: backbone.encoder.encode(part.joined()) for name, part in parts.items()}
@@ -77,6 +79,7 @@ def finetune(
     rater = Rater(backbone.model, head, pooling=config.pooling)
     frozen = set_trained(backbone.model, trained_layers=config.trained_layers, train_embeddings=config.train_embeddings)
     layers = len(transformer_layers(backbone.model))
+    restarted = top_layers(backbone.model, strengthen.reinitialised_layers)
     started = time.monotonic()
     speed = _encoding_speed(rater, backbone, tokenised["validation"], run)
     stopping = np.arange(len(ratings["validation"]))[:STOPPING_REVIEWS]
@@ -87,12 +90,24 @@ def finetune(
     }
     chosen = {name: tokenised[name].take(rows[name]) for name in rows}
     encoded = _encode_parts(rater, chosen, backbone, run, frozen=frozen, stored=0 < frozen < layers)
-    held_out = (encoded["validation"].vectors, ratings["validation"][stopping])
-    fit_probe(head, (encoded["train"].vectors, ratings["train"][rows["train"]]), held_out)
+    known = {name: ratings[name][rows[name]] for name in ("train", "validation")}
+    _fit_head(head, encoded, known)
     before = _probabilities(rater, encoded["test"])
     before_seconds = time.monotonic() - started
-    training = RatedTexts(texts=tokenised["train"], ratings=ratings["train"], encoded=encoded["train"] if frozen else None)
-    validation = RatedTexts(texts=chosen["validation"], ratings=held_out[1], encoded=encoded["validation"] if frozen else None)
+    if restarted:
+        reinitialise(backbone.model, restarted, run.config.seed)
+        _fit_head(
+            head, _encode_parts(rater, {name: chosen[name] for name in known}, backbone, run, frozen=0, stored=False), known
+        )
+    training = RatedTexts(
+        texts=tokenised["train"],
+        ratings=ratings["train"],
+        encoded=encoded["train"] if frozen else None,
+        augmented=_augmented(parts["train"], backbone, augmentation),
+    )
+    validation = RatedTexts(
+        texts=chosen["validation"], ratings=known["validation"], encoded=encoded["validation"] if frozen else None
+    )
     hidden = encoded["train"].hidden
     tuple_length = hidden.tuple_length if hidden else 0
     network = Network(rater, backbone.encoder.settings, frozen=frozen, layers=layers, tuple_length=tuple_length)
@@ -121,6 +136,16 @@ def _encode_parts(
         )
         for name, part in texts.items()
     }
+
+
+def _fit_head(head: Head, encoded: dict[str, Encoded], ratings: dict[str, FloatArray]) -> None:
+    fit_probe(head, *((encoded[part].vectors, ratings[part]) for part in ("train", "validation")))
+
+
+def _augmented(reviews: Reviews, backbone: Backbone, augmentation: Augmentation | None) -> AugmentedTexts | None:
+    if augmentation is None:
+        return None
+    return AugmentedTexts(texts=reviews.joined(), encoder=backbone.encoder, augmentation=augmentation)
 
 
 def _encoding_speed(rater: Rater, backbone: Backbone, texts: TokenisedTexts, run: Run) -> float:
