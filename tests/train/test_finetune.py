@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +37,12 @@ def weights_of(tuned: FineTuned) -> dict[str, torch.Tensor]:
 
 def tune(parts: Parts, run: Run) -> FineTuned:
     return finetune(parts, SCALE, run, time_left=None, reviews_after=0)
+
+
+def written_thesaurus(folder: Path) -> str:
+    path = folder / "thesaurus.dat"
+    path.write_text("UTF-8\nroom|1\n(noun)|hotel\nfood|1\n(noun)|story|movie\n", encoding="utf-8")
+    return str(path)
 
 
 class StoppedError(Exception):
@@ -82,9 +89,33 @@ def test_head_on_the_untrained_backbone_learns_too(parts: Parts, run_of: RunOf) 
     assert np.sqrt(np.mean(error**2)) < 0.8
 
 
-@pytest.mark.parametrize("settings", [{}, {"trained_layers": 1}, {"trained_layers": 0}, {"head": "regression"}])
-def test_a_run_that_was_killed_ends_with_the_same_weights(parts: Parts, run_of: RunOf, settings: dict[str, object]) -> None:
-    fixed = {"steps": 25, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings}
+STRENGTHENED = {
+    "layer_decay": 0.7,
+    "average_decay": 0.9,
+    "dropout_samples": 3,
+    "r_drop": 0.5,
+    "reinitialised_layers": 1,
+    "adversarial": 0.3,
+}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"trained_layers": 1},
+        {"trained_layers": 0},
+        {"head": "regression"},
+        STRENGTHENED,
+        STRENGTHENED | {"trained_layers": 1, "head": "regression"},
+        {"word_deletion": 0.2, "synonyms": 0.3, "batch_reviews": 30},  # eight steps to a pass: others are drawn in each session
+    ],
+)
+def test_a_run_that_was_killed_ends_with_the_same_weights(
+    parts: Parts, run_of: RunOf, settings: dict[str, object], tmp_path: Path
+) -> None:
+    thesaurus = {"synonyms_file": written_thesaurus(tmp_path)} if "synonyms" in settings else {}
+    fixed = {"steps": 25, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings, **thesaurus}
     whole = weights_of(tune(parts, run_of(folder="whole", **fixed)))
     for stop in (3, 11):  # killed twice: in the first session after three steps, in the second after eleven more
         with pytest.raises(StoppedError):

@@ -94,11 +94,10 @@ def finetune(
     _fit_head(head, encoded, known)
     before = _probabilities(rater, encoded["test"])
     before_seconds = time.monotonic() - started
-    if restarted:
+    if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
         reinitialise(backbone.model, restarted, run.config.seed)
-        _fit_head(
-            head, _encode_parts(rater, {name: chosen[name] for name in known}, backbone, run, frozen=0, stored=False), known
-        )
+        seen = {name: chosen[name] for name in known}
+        _fit_head(head, _encode_parts(rater, seen, backbone, run, frozen=0, stored=False), known)
     training = RatedTexts(
         texts=tokenised["train"],
         ratings=ratings["train"],

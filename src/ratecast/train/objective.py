@@ -45,7 +45,7 @@ class Objective:
         def compute() -> Tensor:
             return self._of_outputs(self._network.output(reviews, rows, self._samples), reviews, rows, ratings)
 
-        yield from self._adversary.losses(compute) if self._adversary else iter([compute()])
+        yield from self._adversary.losses(compute) if self._adversary else [compute()]
 
     def _of_outputs(self, output: Tensor, reviews: RatedTexts, rows: NDArray[np.int64], ratings: Tensor) -> Tensor:
         """Mean over the dropout masks (Inoue 2019, "Multi-sample dropout"), and what is added to it.
@@ -70,7 +70,7 @@ class Objective:
 def divergence(target: Tensor, probabilities: Tensor) -> Tensor:
     """Kullback-Leibler divergence Σ p · log(p / q) of each review, shape ``(batch,)``, from two of shape ``(batch, level)``.
 
-    Summed over both directions and halved it is the added loss of R-Drop (Liang et al. 2021, equation 2), whose weight α
+    Summed over both directions and halved it is the added loss of R-Drop (Liang et al. 2021, section 2.1), whose weight α
     stands beside the sum of two passes' losses where ours stands beside their mean: 1 here is 2 there. With the level
     probabilities of other models as the target it distils them (Hinton et al. 2015, section 2, at temperature 1).
     """

@@ -41,11 +41,11 @@ def learning_rates(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) 
     if layer_decay < 1:
         layers = transformer_layers(rater.backbone)
         homes = {id(weight): number for number, layer in enumerate(layers) for weight in layer.parameters()}
-        below = -1
+        top, outside = len(layers) - 1, -1
         for name, weight in rater.backbone.named_parameters():
-            number = homes.get(id(weight), below)
-            below = len(layers) - 1 if id(weight) in homes else below
-            rates[f"backbone.{name}"] *= layer_decay ** (len(layers) - 1 - number)
+            if id(weight) in homes:
+                outside = top
+            rates[f"backbone.{name}"] *= layer_decay ** (top - homes.get(id(weight), outside))
     rates |= {name: config.head_learning_rate for name in names if name.startswith("head.")}
     return {name: rates[name] for name, weight in rater.named_parameters() if weight.requires_grad}
 
