@@ -15,7 +15,9 @@ from ratecast import FitConfig, Predictor, RatecastError, Review
 from ratecast.assess import MODEL_NAME, assess
 from ratecast.data import load_reviews
 from ratecast.errors import ConfigError, DataError, ModelFolderError, OutputError
+from ratecast.fitting import _fingerprint
 from ratecast.progress import SilentReporter
+from ratecast.records import Reviews
 
 FitTiny = Callable[..., Predictor]
 GRADES = ("awful", "bad", "fine", "good", "great")
@@ -185,6 +187,8 @@ def test_only_what_is_loaded_is_hashed(model: Predictor, tmp_path: Path) -> None
         ({"source": frame_of(60), "learning": 1}, ConfigError, "unknown setting 'learning'"),
         ({"source": frame_of(60), "time_budget": "soon"}, ConfigError, "cannot read the duration 'soon'"),
         ({"source": frame_of(60), "trained_layers": 9}, ConfigError, "has only 2"),
+        ({"source": frame_of(60), "reinitialised_layers": 9}, ConfigError, "has only 2"),
+        ({"source": frame_of(60), "synonyms": 0.1, "synonyms_file": "absent.dat"}, ConfigError, r"absent\.dat: No such file"),
     ],
 )
 def test_bad_input_writes_nothing(
@@ -199,3 +203,14 @@ def test_output_that_holds_something_else_is_refused_at_once(fit_tiny: FitTiny, 
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputError, match="not a model"):
         fit_tiny("absent.csv", out=tmp_path)
+
+
+def test_fingerprint_has_the_thesaurus(tmp_path: Path) -> None:
+    reviews = Reviews.from_texts(["good", "bad"], np.array([5.0, 1.0]))
+    parts = {"train": reviews, "validation": reviews, "test": reviews}
+    config = FitConfig().with_values(synonyms=0.1, synonyms_file=str(tmp_path / "th.dat"))
+    found = set()
+    for content in ("good|1\n(adj)|fine\n", "good|1\n(adj)|well\n", "good|1\n(adj)|fine\n"):
+        (tmp_path / "th.dat").write_text(f"UTF-8\n{content}", encoding="utf-8")
+        found.add(_fingerprint(parts, config))
+    assert len(found) == 2

@@ -132,6 +132,30 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StrengthenConfig:
+    """What makes fine-tuning hold better on new reviews. All of it is off by default."""
+
+    layer_decay: float = 1.0
+    """Learning rate of each layer as a share of that of the layer above it; 1 gives all layers the same."""
+    average_decay: float = 0.0
+    """Keep a moving average of the weights in place of the weights: the share of it that each step leaves, such as 0.99."""
+    dropout_samples: int = 1
+    """Dropout masks that each batch's loss is the mean over."""
+    r_drop: float = 0.0
+    """Weight of the divergence between the predictions under two dropout masks (R-Drop), at the head, where the dropout is."""
+    reinitialised_layers: int = 0
+    """Top layers of the backbone that start from random weights, because their pretrained ones fit another task too well."""
+    adversarial: float = 0.0
+    """Length of a step against the loss, on what enters the first trained layer; the batch is learnt after it too."""
+    word_deletion: float = 0.0
+    """Probability that a word of a training text is left out, drawn anew in each pass; words such as "not" always stay."""
+    synonyms: float = 0.0
+    """Probability that a word of a training text is replaced by one of its synonyms, drawn anew in each pass."""
+    synonyms_file: str | None = None
+    """Thesaurus for them in the MyThes format, such as Debian's mythes-en-us: /usr/share/mythes/th_en_US_v2.dat."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnswerConfig:
     """What the model answers with."""
 
@@ -164,6 +188,7 @@ class FitConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    strengthen: StrengthenConfig = field(default_factory=StrengthenConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     time_budget: str | None = None
@@ -269,8 +294,10 @@ def parse_duration(text: str) -> float:
 
 _POSITIVE = {"learning_rate", "head_learning_rate", "epochs", "steps", "batch_reviews", "max_gradient_norm"}
 _POSITIVE |= {"evaluations_per_epoch", "patience", "checkpoint_seconds", "threads", "pooled_layers"}
-_NOT_NEGATIVE = {"weight_decay", "trained_layers", "seed"}
+_POSITIVE |= {"layer_decay", "dropout_samples"}
+_NOT_NEGATIVE = {"weight_decay", "trained_layers", "seed", "r_drop", "reinitialised_layers", "adversarial"}
 _FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction", "label_smoothing"}
+_FRACTIONS |= {"average_decay", "word_deletion", "synonyms"}
 
 
 def _faults(config: FitConfig) -> Iterator[str]:
@@ -300,11 +327,30 @@ def _combined_faults(config: FitConfig) -> Iterator[str]:
         yield "validation_fraction must be above 0: training stops on the validation reviews"
     if not 0 < config.answer.coverage < 1:
         yield f"coverage must be above 0 and below 1, found {config.answer.coverage}"
+    yield from _clashes(config.strengthen, config.backbone)
     if config.time_budget is not None:
         try:
             parse_duration(config.time_budget)
         except ConfigError as error:
             yield str(error)
+
+
+def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
+    """Settings that contradict each other, or that would do nothing without another one."""
+    trained = backbone.trained_layers
+    if strengthen.layer_decay > 1:
+        yield f"layer_decay must be at most 1, found {strengthen.layer_decay}"
+    if (strengthen.dropout_samples > 1 or strengthen.r_drop) and not backbone.dropout:
+        yield "dropout_samples and r_drop compare dropout masks, but dropout is 0: set it above 0"
+    if trained is not None and strengthen.reinitialised_layers > trained:
+        yield f"reinitialised_layers must be at most trained_layers={trained}, found {strengthen.reinitialised_layers}"
+    if trained is not None and (strengthen.word_deletion or strengthen.synonyms):
+        yield (
+            f"word_deletion and synonyms change the training texts in each pass, but trained_layers={trained} computes the "
+            "frozen layers once: leave trained_layers unset, or these at 0"
+        )
+    if strengthen.synonyms and strengthen.synonyms_file is None:
+        yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"
 
 
 @cache

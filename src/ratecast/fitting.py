@@ -25,6 +25,7 @@ from ratecast.predict import Predictor, load
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
+from ratecast.text import Augmentation
 from ratecast.verdict import GRAPH, judge, notes
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ def _fingerprint(parts: dict[str, Reviews], config: FitConfig) -> str:
         name: value for name, value in config.to_mapping().items() if name not in {"track", "time_budget", "threads", "answer"}
     }
     digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode())
+    if augmentation := Augmentation.create(config.strengthen, config.seed):
+        digest.update(repr(augmentation).encode())  # with all synonyms: the thesaurus may be another one under the same name
     for name, part in parts.items():
         digest.update(f"\0{name}\0".encode())
         digest.update(part.rated().tobytes())

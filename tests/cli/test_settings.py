@@ -40,11 +40,10 @@ def test_help_groups_the_flags_by_stage(capsys: pytest.CaptureFixture[str]) -> N
     app.default(fit)
     app.help_print([])
     shown = capsys.readouterr().out
-    places = [
-        shown.index(f" {title} ") for title in ("Columns", "Split", "Backbone and head", "Training", "Tracking", "Whole run")
-    ]
+    titles = ("Columns", "Split", "Backbone and head", "Training", "Stronger fine-tuning", "Tracking", "Whole run")
+    places = [shown.index(f" {title} ") for title in titles]
     assert places == sorted(places)
-    assert places[3] < shown.index("--learning-rate") < places[4]
+    assert places[3] < shown.index("--learning-rate") < places[4] < shown.index("--layer-decay") < places[5]
     for name in SETTINGS:
         assert f"--{name.replace('_', '-')}" in shown
 

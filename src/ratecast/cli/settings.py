@@ -19,6 +19,7 @@ _TITLES: Final = {
     "split": "Split",
     "backbone": "Backbone and head",
     "train": "Training",
+    "strengthen": "Stronger fine-tuning",
     "answer": "Answer",
     "track": "Tracking",
     "": "Whole run",

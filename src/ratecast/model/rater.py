@@ -56,9 +56,13 @@ class Rater(nn.Module):
         pool = POOLINGS[self.pooling]
         return torch.cat([pool(states.float(), attention_mask) for states in (output.last_hidden_state, *lower)], dim=1)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """The head's raw outputs, shape ``(batch, output)``."""
-        output: Tensor = self.head(self.vectors(input_ids, attention_mask))
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, dropout_samples: int = 1) -> Tensor:
+        """The head's raw outputs, shape ``(batch, output)``, or ``(sample · batch, output)`` with several dropout masks."""
+        return self.sampled(self.vectors(input_ids, attention_mask), dropout_samples)
+
+    def sampled(self, vectors: Tensor, dropout_samples: int) -> Tensor:
+        """Raw outputs for review vectors, one after the other under each dropout mask, shape ``(sample · batch, output)``."""
+        output: Tensor = self.head(vectors if dropout_samples == 1 else vectors.repeat(dropout_samples, 1))
         return output
 
     @contextmanager

@@ -36,6 +36,7 @@ class TrainingState:
         stale: evaluations since then.
         curve: the evaluations so far.
         best: copy of the trained weights at ``best_step``.
+        average: moving average of the weights, where one is kept.
     """
 
     fingerprint: str
@@ -49,6 +50,7 @@ class TrainingState:
     stale: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
 
     def keep_best(self, rater: Rater, score: float) -> None:
         """Take note of an evaluation, and of the weights if it is the best so far."""
@@ -74,11 +76,12 @@ def save_checkpoint(folder: Path, state: TrainingState, rater: Rater, optimizer:
     """
     tensors = {f"rater/{name}": weight for name, weight in trained_weights(rater).items()}
     tensors |= {f"best/{name}": weight for name, weight in state.best.items()}
+    tensors |= {f"average/{name}": weight for name, weight in state.average.items()}
     names = _names(rater)
     for weight, moments in optimizer.state.items():
         tensors |= {f"optimizer/{names[id(weight)]}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     tensors["random"] = torch.get_rng_state()
-    facts = {key: value for key, value in vars(state).items() if key != "best"}
+    facts = {key: value for key, value in vars(state).items() if key not in {"best", "average"}}
     partial = folder / f"{CHECKPOINT_FILE}.partial"
     with explained_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,6 +126,8 @@ def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: tor
                 weights[name].copy_(tensor)
             elif part == "best":
                 state.best[name] = tensor
+            elif part == "average":
+                state.average[name] = tensor.to(weights[name].device)
             elif part == "optimizer":
                 weight_name, _, moment = name.rpartition("/")
                 weight = by_name[weight_name]

@@ -16,7 +16,7 @@ from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
-from ratecast.text import TokenisedTexts
+from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
 from ratecast.train.checkpoint import load_plan
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
@@ -24,6 +24,7 @@ from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.plan import Plan, make_plan, measure_speed, sample_rows
 from ratecast.train.precision import PRECISIONS, choose_precision
 from ratecast.train.probe import fit_probe
+from ratecast.train.reinitialise import reinitialise, top_layers
 from ratecast.train.weights import review_weights
 
 _PROBE_REVIEWS: Final = 10_000
@@ -101,6 +102,7 @@ class _Tuning:
         reviews_after: int,
     ) -> None:
         self._time_left, self._reviews_after = time_left, reviews_after
+        self._augmentation = Augmentation.create(run.config.strengthen, run.config.seed)
         saved = load_plan(run.folder, run.fingerprint) if run.resume else None
         self._backbone = load_backbone(run.config.backbone)
         self._layers = len(transformer_layers(self._backbone.model))
@@ -149,21 +151,23 @@ class _Tuning:
     def run(self, judged: Reviews) -> FineTuned:
         """Fit the head to the untrained backbone, then train."""
         started = time.monotonic()
-        rater, head, texts = self._rater, self._rater.head, self._texts
+        rater, texts = self._rater, self._texts
+        restarted = top_layers(self._backbone.model, self._run.config.strengthen.reinitialised_layers)
         rows = self._probe_rows()
         few = {"train": texts["train"].take(rows), "validation": texts["validation"]}
         encoded = {name: self._encode(name, part) for name, part in few.items()}
-        held_out = (encoded["validation"].vectors, self._ratings["validation"])
-        weights = None if self._weights is None else self._weights[rows]
-        fit_probe(head, (encoded["train"].vectors, self._ratings["train"][rows]), held_out, weights)
+        self._fit_head(encoded, rows)
         before = _probabilities(rater, self._encode("judged", self._backbone.encoder.encode(judged.joined())).vectors)
         before_seconds = time.monotonic() - started
+        if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
+            reinitialise(self._backbone.model, restarted, self._run.config.seed)
+            self._fit_head({name: self._encode(name, part, again=True) for name, part in few.items()}, rows)
 
         stored = encoded if self._frozen else dict.fromkeys(encoded)
         training, validation = (
             RatedTexts(texts=texts[name], ratings=self._ratings[name], encoded=stored[name]) for name in ("train", "validation")
         )
-        training = replace(training, weights=self._weights)
+        training = replace(training, weights=self._weights, augmented=self._augmented())
         hidden = encoded["train"].hidden
         network = Network(
             rater,
@@ -187,9 +191,21 @@ class _Tuning:
             shortened=int(texts["train"].shortened.sum()),
         )
 
-    def _encode(self, name: str, texts: TokenisedTexts) -> Encoded:
-        """One pass of the untrained network; the frozen layers' outputs are stored for what training reads."""
-        stored = name != "judged" and 0 < self._frozen < self._layers
+    def _fit_head(self, encoded: dict[str, Encoded], rows: IntArray) -> None:
+        """Fit the head to the vectors of some training rows and of the validation reviews."""
+        weights = None if self._weights is None else self._weights[rows]
+        training = (encoded["train"].vectors, self._ratings["train"][rows])
+        fit_probe(self._rater.head, training, (encoded["validation"].vectors, self._ratings["validation"]), weights)
+
+    def _augmented(self) -> AugmentedTexts | None:
+        if self._augmentation is None:
+            return None
+        texts, encoder = self._parts["train"].joined(), self._backbone.encoder
+        return AugmentedTexts(texts=texts, encoder=encoder, augmentation=self._augmentation)
+
+    def _encode(self, name: str, texts: TokenisedTexts, *, again: bool = False) -> Encoded:
+        """One pass of the network; the first time the frozen layers' outputs are stored for what training reads."""
+        stored = not again and name != "judged" and 0 < self._frozen < self._layers
         return encode(
             self._rater,
             texts,
