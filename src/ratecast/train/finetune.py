@@ -68,7 +68,7 @@ def finetune(
     """Fine-tune the configured backbone.
 
     Args:
-        parts: the reviews under "train", "validation" and "test".
+        parts: the reviews under "train", "validation" and, if it is judged, "test".
         scale: their rating scale.
         run: settings and places; its ``allowed_seconds`` are set here from the time that is left.
         time_left: seconds that are left for training and scoring; None without a limit.
@@ -86,8 +86,7 @@ def finetune(
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe())
-    few = stopping_rows(len(parts[judged])) if judged == "validation" else np.arange(len(parts[judged]))
-    return tuning.run(parts[judged].take(few))
+    return tuning.run(None if judged == "validation" else parts[judged])
 
 
 class _Tuning:
@@ -148,8 +147,8 @@ class _Tuning:
         """Time for everything up to the best weights; None without a limit."""
         return None if self._time_left is None else self._time_left() - self._reviews_after / reviews_per_second
 
-    def run(self, judged: Reviews) -> FineTuned:
-        """Fit the head to the untrained backbone, then train."""
+    def run(self, judged: Reviews | None) -> FineTuned:
+        """Fit the head to the untrained backbone, then train; None judges that head on the validation reviews."""
         started = time.monotonic()
         rater, texts = self._rater, self._texts
         restarted = top_layers(self._backbone.model, self._run.config.strengthen.reinitialised_layers)
@@ -157,7 +156,7 @@ class _Tuning:
         few = {"train": texts["train"].take(rows), "validation": texts["validation"]}
         encoded = {name: self._encode(name, part) for name, part in few.items()}
         self._fit_head(encoded, rows)
-        before = _probabilities(rater, self._encode("judged", self._backbone.encoder.encode(judged.joined())).vectors)
+        before = _probabilities(rater, encoded["validation"].vectors if judged is None else self._judged_vectors(judged))
         before_seconds = time.monotonic() - started
         if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
             reinitialise(self._backbone.model, restarted, self._run.config.seed)
@@ -190,6 +189,9 @@ class _Tuning:
             before_seconds=before_seconds,
             shortened=int(texts["train"].shortened.sum()),
         )
+
+    def _judged_vectors(self, judged: Reviews) -> Tensor:
+        return self._encode("judged", self._backbone.encoder.encode(judged.joined())).vectors
 
     def _fit_head(self, encoded: dict[str, Encoded], rows: IntArray) -> None:
         """Fit the head to the vectors of some training rows and of the validation reviews."""
