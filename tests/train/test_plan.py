@@ -1,6 +1,7 @@
 """The plan of a run: what is given up first when the time is short, and what never is."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_the_shorter_the_time_the_less_is_kept() -> None:
     assert kept == sorted(kept, reverse=True)
     assert {tokens for tokens, _ in kept} == {256, 192, 128}
     assert kept[-1] == (128, 3)
-    assert all(later.reviews * later.epochs <= earlier.reviews * earlier.epochs for earlier, later in zip(plans[4:], plans[5:]))
+    assert all(later.reviews * later.epochs <= earlier.reviews * earlier.epochs for earlier, later in pairwise(plans[4:]))
 
 
 @pytest.mark.parametrize("seconds", [5, 10, 20, 40, 80, 160, 1000])
