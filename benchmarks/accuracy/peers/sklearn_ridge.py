@@ -1,0 +1,31 @@
+"""scikit-learn: TF-IDF and ridge regression on the ratings; n-grams and alpha by cross-validated squared error."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import Ridge
+
+from peers.exchange import Clock, Training, read_texts, read_training, run, write_ratings
+from peers.ngrams import Linear, tuned
+
+
+def fit(matrix, training: Training, strength: float) -> Ridge:
+    """Ridge regression with a penalty."""
+    return Ridge(alpha=strength, solver="sparse_cg", tol=1e-4).fit(matrix, training.ratings)
+
+
+def loss(model: Ridge, matrix, training: Training) -> float:
+    """Mean squared error, predictions clipped to the levels that occur."""
+    found = np.clip(model.predict(matrix), training.levels[0], training.levels[-1])
+    return float(np.mean((found - training.ratings) ** 2))
+
+
+def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
+    """Fit and predict."""
+    linear = Linear((1.0, 3.0, 0.3, 2.0, 0.5, 10.0, 30.0), fit, loss)
+    model, matrix = tuned(read_training(train), read_texts(test), linear, Clock(seconds), seed)
+    write_ratings(out, model.predict(matrix))
+
+
+if __name__ == "__main__":
+    run(main)
