@@ -10,6 +10,7 @@ A run that is done is kept in the cache folder and not held again, so that a con
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -73,6 +74,7 @@ class Heat:
 def main() -> None:
     """Hold what is left to hold, and write the tables."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the running peer too, as Ctrl-C does
     cache = arguments.cache.expanduser().resolve()
     if not arguments.tables:
         _limit_cores()

@@ -30,7 +30,15 @@ def _link(contest: Contest) -> str:
 
 
 def _verdicts(contests: Sequence[Contest]) -> list[str]:
-    header = ["Contest", "ratecast's RMSE", "Strongest peer", "Its RMSE", "Against it", "Peers clearly beaten", "Clearly ahead"]
+    header = [
+        "Contest",
+        "ratecast's RMSE",
+        "Strongest peer",
+        "Its RMSE",
+        "Against it",
+        "Peers clearly beaten",
+        "Peers clearly ahead",
+    ]
     rows = []
     for contest in contests:
         ours, rival, scale = contest.standing(RATECAST), contest.strongest_peer(), contest.shelf.scale()

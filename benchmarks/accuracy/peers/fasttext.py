@@ -14,8 +14,10 @@ MEMORY = 12 * 2**30
 """Autotune may try gigantic tables; above this many bytes a trial fails, which autotune survives."""
 TUNED = ("lr", "dim", "ws", "epoch", "minCount", "wordNgrams", "minn", "maxn", "bucket")
 """What autotune may choose."""
-TUTORIAL = [{"lr": 0.5, "wordNgrams": 2, "bucket": 200_000, "epoch": epoch} for epoch in (5, 10, 25)]
-"""Settings of fastText's tutorial of text classification; autotune alone often finds nothing in a few minutes."""
+_WORDS = {"lr": 0.5, "wordNgrams": 2, "bucket": 200_000}
+_CHARACTERS = _WORDS | {"minn": 2, "maxn": 5, "dim": 50}
+TUTORIAL = [_WORDS | {"epoch": epoch} for epoch in (5, 10, 25)] + [_CHARACTERS | {"epoch": epoch} for epoch in (5, 10)]
+"""Settings in the way of fastText's tutorials; autotune alone often finds nothing in a few minutes."""
 
 
 def line(text: str) -> str:

@@ -16,7 +16,7 @@ BATCH = 16
 HEAD = 0.4
 """Most of the time, without that for the test reviews, for encoding the head's reviews; contrastive steps have the rest."""
 MOST_STEPS = 2000
-"""SetFit is made for few examples and few steps; more pairs than this many batches bring nothing more."""
+"""Where a long time meets few reviews: SetFit is made for few steps, and its documentation takes hundreds."""
 
 
 def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
@@ -29,10 +29,10 @@ def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
     model.model_body.max_seq_length = MINILM_TOKENS
     encoding, step = review_seconds(model, texts), step_seconds(model, training, seed)
     spare = 0.9 * clock.left() - encoding * len(texts)
-    head = balanced(training, max(len(training.levels), int(HEAD * spare / encoding)), seed)
+    head = some(training, max(len(training.levels), int(HEAD * spare / encoding)), seed)
     # The pairs of all reviews are listed in memory, their number squared; a step sees 32 reviews, so few are enough.
     steps = max(1, min(MOST_STEPS, int((spare - encoding * len(head)) / step)))
-    body = balanced(training, min(4000, 2 * BATCH * steps), seed)
+    body = some(training, min(4000, 2 * BATCH * steps), seed)
     note(f"{1 / encoding:.0f} reviews a second encoded, {step:.2f} s a step: {steps} steps, {len(head)} reviews for the head")
     contrast(model, body, steps, seed)
     note(f"contrastive steps done; {clock.left():.0f} s left")
@@ -41,7 +41,7 @@ def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
     write_probabilities(out, model.predict_proba(texts, as_numpy=True), training.levels[model.model_head.classes_])
 
 
-def balanced(training: Training, count: int, seed: int) -> Training:
+def some(training: Training, count: int, seed: int) -> Training:
     """So many reviews at random, with at least one of each level."""
     return training if count >= len(training) else training.held_out(1.0, len(training) - count, seed)[0]
 
@@ -68,7 +68,7 @@ def step_seconds(model: SetFitModel, training: Training, seed: int) -> float:
     """Time of a contrastive step, measured on a throw-away copy of the body."""
     copy = SetFitModel(model_body=model.model_body.__class__(str(get_model_path())), labels=model.labels)
     copy.model_body.max_seq_length = MINILM_TOKENS
-    few = balanced(training, 64, seed)
+    few = some(training, 64, seed)
 
     def seconds(steps: int) -> float:
         begun = time.monotonic()
