@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from environment import InstallError, Peer
+from environment import InstallError, Peer, without_places
 from record import Run, Shelf, faults
 from setting import RESULTS, machine
 from standings import measure, write
@@ -160,8 +160,8 @@ def _hold(heats: Sequence[Heat], environments: Mapping[str, Path | InstallError]
         heat.shelf.keep(heat.setting, run)
         if run.seconds is not None:
             shares[heat.peer.name] = run.seconds / (60 * heat.setting.minutes)
-        told = run.reason or f"{run.peak_mb:.0f} MB"
-        print(f"    {run.status} {'' if run.seconds is None else f'after {_duration(run.seconds)}'}, {told}", flush=True)
+        told = run.reason or f"after {_duration(run.seconds or 0.0)}, {run.peak_mb:.0f} MB"
+        print(f"    {run.status}: {told}", flush=True)
 
 
 def _run(heat: Heat, python: Path | InstallError, cache: Path, facts: dict[str, Any]) -> Run:
@@ -189,11 +189,11 @@ def _run(heat: Heat, python: Path | InstallError, cache: Path, facts: dict[str, 
             "packages": heat.peer.versions(python),
         }
         if outcome.status is None:
-            return Run(status="did not finish", reason=f"ended after {heat.limit_seconds:.0f} s", **about)
+            return Run(status="did not finish", reason=f"ended at its limit of {heat.limit_seconds:.0f} s", **about)
         if outcome.status:
             return Run(status="failed", reason=f"exit status {outcome.status}: {_last_line(log)}", **about)
         if fault := faults(found, heat.shelf):
-            return Run(status="failed", reason=fault.replace(str(scratch), ""), **about)
+            return Run(status="failed", reason=without_places(fault), **about)
         shutil.copyfile(found, out)
     return Run(status="finished", **about)
 
@@ -216,7 +216,7 @@ def _limit_cores() -> None:
 
 def _last_line(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip()[:300] if lines else "no output"
+    return without_places(lines[-1].strip())[:300] if lines else "no output"
 
 
 def _duration(seconds: float) -> str:

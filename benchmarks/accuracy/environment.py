@@ -65,6 +65,11 @@ class Peer:
         return {name: installed[_folded(name)] for name in wanted if _folded(name) in installed}
 
 
+def without_places(text: str) -> str:
+    """A message without the addresses and folders of this machine, as it goes into the results."""
+    return re.sub(r"(?:/[\w.~+-]+)+/([\w.~+-]+)", r"\1", re.sub(r"\S+://\S+", "(address)", text))
+
+
 def _create(home: Path, python: Path, packages: list[str]) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
@@ -74,7 +79,7 @@ def _create(home: Path, python: Path, packages: list[str]) -> None:
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if line.strip() and "WARNING" not in line]
-            reason = re.sub(r"\S+://\S+", "(address)", " ".join(errors[-3:]))[:400] or f"exit status {done.returncode}"
+            reason = without_places(" ".join(errors[-3:]))[:400] or f"exit status {done.returncode}"
             (home / "failed").write_text(reason)
             raise InstallError(reason)
     (home / "ready").touch()

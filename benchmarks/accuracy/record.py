@@ -110,26 +110,25 @@ def on_scale(content: dict[str, np.ndarray], scale: RatingScale, reviews: int) -
     Raises:
         ValueError: if they are not one finite prediction for each review, or have levels that the scale has not.
     """
-    name = next((name for name in ("probabilities", "ratings") if name in content), None)
-    if name is None or len(content[name]) != reviews or not np.isfinite(content[name]).all():
+    name = "ratings" if "ratings" in content else "probabilities"
+    predicted, levels = content.get(name, np.empty(0)), content.get("levels", np.empty(0))
+    if len(predicted) != reviews or not np.isfinite(predicted).all():
         raise ValueError(f"expected finite probabilities or ratings of {reviews} reviews, found {_described(content)}")
-    if name == "ratings":
-        return between_levels(content["ratings"], scale), True
-    if not scale.contains(content["levels"]).all():
-        raise ValueError(f"expected levels of the scale {scale.describe()}, found {content['levels']}")
+    if not len(levels) or not scale.contains(levels).all():
+        raise ValueError(f"expected levels of the scale {scale.describe()}, found {levels}")
+    over = between_levels(predicted, levels) if name == "ratings" else np.clip(predicted, 0, None)
     found = np.zeros((reviews, len(scale)))
-    found[:, scale.level_index(content["levels"])] = np.clip(content["probabilities"], 0, None)
-    return found / found.sum(axis=1, keepdims=True), False
+    found[:, scale.level_index(levels)] = over
+    return found / found.sum(axis=1, keepdims=True), name == "ratings"
 
 
-def between_levels(ratings: np.ndarray, scale: RatingScale) -> FloatArray:
-    """Bare ratings as probabilities of the two nearest levels, shape ``(review, level)``.
+def between_levels(ratings: np.ndarray, levels: np.ndarray) -> FloatArray:
+    """Bare ratings as probabilities of the two nearest of ascending levels, shape ``(review, level)``.
 
-    Their mean is the rating, clipped to the scale; their median and their most probable level are the rating rounded. So
+    Their mean is the rating, clipped to the levels; their median and their most probable level are the nearest one. So
     every metric of a rating is that of these probabilities; metrics of probabilities as such say nothing.
     """
-    levels = np.asarray(scale.levels)
-    clipped = np.clip(ratings, scale.low, scale.high)
+    clipped = np.clip(ratings, levels[0], levels[-1])
     upper = np.clip(np.searchsorted(levels, clipped), 1, len(levels) - 1)
     share = (clipped - levels[upper - 1]) / (levels[upper] - levels[upper - 1])
     found = np.zeros((len(ratings), len(levels)))

@@ -220,7 +220,7 @@ def _facts(contest: Contest) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "reviews": f"{contest.setting.rows or about['training_rows']} training, {len(contest.shelf.ratings())} test",
         "scale": scale.describe(),
-        "wall time": f"{contest.setting.minutes:g} minutes from the start of a model's process to its predictions, two cores",
+        "wall time": f"{contest.setting.time} from the start of a model's process to its predictions, two cores",
         "intervals": "95 % over 1,000 resamples of the test reviews, the same for every model",
         "seeds": ", ".join(map(str, sorted({run.seed for run in runs}))),
         "versions": ", ".join(sorted(packages, key=str.lower)),

@@ -43,7 +43,7 @@ def _verdicts(contests: Sequence[Contest]) -> list[str]:
     for contest in contests:
         ours, rival, scale = contest.standing(RATECAST), contest.strongest_peer(), contest.shelf.scale()
         if ours is None or rival is None:
-            rows.append([_link(contest), *(["–"] * 6)])
+            rows.append([_link(contest), "–", "–" if rival is None else rival.peer, *(["–"] * 4)])
             continue
         found = [parts["rmse"] for parts in contest.differences.values()]
         beaten = sum(difference.is_better for difference in found)
@@ -116,7 +116,7 @@ def _plot(group: Sequence[Contest], folder: Path) -> str:
         ax.set_ylabel(METRICS[metric].label)
         ax.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    figure.suptitle(f"{ordered[0].shelf.about()['name']}, {ordered[0].setting.minutes:g} minutes")
+    figure.suptitle(f"{ordered[0].shelf.about()['name']}, {ordered[0].setting.time}")
     name = f"{ordered[0].shelf.about()['name']}-{ordered[0].setting.minutes:g}m-curve.svg"
     figure.savefig(folder / name, metadata={"Date": None})
     plt.close(figure)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 SAMPLE_SECONDS = 0.5
+"""Time between two samples of memory; less at first, so that short runs are seen too."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def run_limited(
         try:
             while process.poll() is None and time.monotonic() - started < limit_seconds:
                 peak = max(peak, _memory(process.pid, family))
-                time.sleep(SAMPLE_SECONDS)
+                time.sleep(min(SAMPLE_SECONDS, 0.05 + 0.1 * (time.monotonic() - started)))
             seconds, status = time.monotonic() - started, process.poll()
         finally:  # also on Ctrl-C, and for what the command left running
             _kill(process, family)

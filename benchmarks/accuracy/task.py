@@ -31,7 +31,12 @@ class Setting:
     @property
     def title(self) -> str:
         """The setting in a heading."""
-        return f"{self.minutes:g} minutes, {'all' if self.rows is None else f'{self.rows:,}'} training rows"
+        return f"{self.time}, {'all' if self.rows is None else f'{self.rows:,}'} training rows"
+
+    @property
+    def time(self) -> str:
+        """The wall time in words."""
+        return f"{self.minutes:g} minute" + ("" if self.minutes == 1 else "s")
 
     @classmethod
     def parse(cls, name: str) -> "Setting":

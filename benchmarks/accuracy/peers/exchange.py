@@ -63,9 +63,9 @@ def write_probabilities(path: Path, probabilities: np.ndarray, levels: Sequence[
     np.savez(path, probabilities=np.asarray(probabilities, dtype=np.float64), levels=np.asarray(levels, dtype=np.float64))
 
 
-def write_ratings(path: Path, ratings: np.ndarray) -> None:
-    """Write bare predicted ratings, shape ``(review,)``, for a peer that has no probabilities."""
-    np.savez(path, ratings=np.asarray(ratings, dtype=np.float64))
+def write_ratings(path: Path, ratings: np.ndarray, levels: Sequence[float] | np.ndarray) -> None:
+    """Write bare predicted ratings, shape ``(review,)``, of a peer without probabilities, and the levels to round them to."""
+    np.savez(path, ratings=np.asarray(ratings, dtype=np.float64), levels=np.asarray(levels, dtype=np.float64))
 
 
 class Clock:

@@ -20,7 +20,9 @@ def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
         model, scored = Path(folder) / "model", Path(folder) / "scored.parquet"
         budget = ["--time-budget", f"{seconds / 60:g}m", "--test-fraction", "0", "--seed", str(seed)]
         for arguments in (["fit", train, "--out", model, *budget], ["predict", model, test, "--out", scored]):
-            subprocess.run([sys.executable, "-m", "ratecast", *map(str, arguments)], check=True)
+            status = subprocess.run([sys.executable, "-m", "ratecast", *map(str, arguments)], check=False).returncode
+            if status:
+                sys.exit(status)  # its last line says why
         table = arro3.io.read_parquet(scored).read_all()
     columns = [name for name in table.column_names if name.startswith(PREFIX)]
     probabilities = np.stack([table[name].to_numpy() for name in columns], axis=1)

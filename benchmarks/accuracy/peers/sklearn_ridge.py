@@ -23,8 +23,9 @@ def loss(model: Ridge, matrix, training: Training) -> float:
 def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
     """Fit and predict."""
     linear = Linear((1.0, 3.0, 0.3, 2.0, 0.5, 10.0, 30.0), fit, loss)
-    model, matrix = tuned(read_training(train), read_texts(test), linear, Clock(seconds), seed)
-    write_ratings(out, model.predict(matrix))
+    training = read_training(train)
+    model, matrix = tuned(training, read_texts(test), linear, Clock(seconds), seed)
+    write_ratings(out, model.predict(matrix), training.levels)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
             step(model, optimizer, tokenizer, [training.texts[row] for row in rows], training.ratings[rows])
             steps += 1
     note(f"{steps} steps, {steps * BATCH / len(training):.2f} epochs; {clock.left():.0f} s left for predicting")
-    write_ratings(out, predict(model, tokenizer, texts))
+    write_ratings(out, predict(model, tokenizer, texts), training.levels)
 
 
 def step(model, optimizer, tokenizer, texts: list[str], ratings: np.ndarray) -> None:
