@@ -5,7 +5,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,22 @@ def yelp(folder: Path, part: str) -> Reviews:
     return Reviews(text=texts[chosen], rating=ratings[chosen])
 
 
+def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Lines of a table."""
+    cells = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return lines + ["| " + " | ".join(row) + " |" for row in cells]
+
+
+def listed(facts: Mapping[str, Any]) -> list[str]:
+    """Lines that list facts."""
+    return [f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items()]
+
+
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]], name: str, **facts: Any) -> None:
     """Print a table and write it with the machine's facts to ``results/<name>.json`` and ``.md``."""
     described = machine()
-    cells = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-    lines = [f"# {title}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(row) + " |" for row in cells]
-    lines += ["", *(f"- {key.replace('_', ' ')}: {value}" for key, value in (facts | described).items())]
-    text = "\n".join(lines) + "\n"
+    text = "\n".join([f"# {title}", "", *markdown(header, rows), "", *listed(facts | described)]) + "\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text)

@@ -86,7 +86,7 @@ class BackboneConfig:
     frozen layers are computed once."""
     train_embeddings: bool = False
     """Whether the token embeddings are trained too."""
-    head: str = "softmax"
+    head: str = "mixed"
     """Output head: softmax (a probability for each level); the same with labels that fade by distance (soft), with squared
     error (mixed), or with mistakes that cost more the farther they are (ordinal-log); corn or coral (level by level, whether
     the rating is higher); regression (squared error)."""

@@ -154,7 +154,7 @@ def _finetune(job: Job, resume: bool) -> "FineTuned | None":
         )
         time_left = job.clock.left if job.clock.budget_seconds is not None else None
         tuned = finetune(
-            job.parts, job.scale, run, time_left=time_left, reviews_after=2 * len(job.parts["test"]), judged=job.judged_name
+            job.parts, job.scale, run, time_left=time_left, reviews_after=len(job.parts["test"]), judged=job.judged_name
         )
         if tuned is not None:
             return tuned

@@ -57,9 +57,10 @@ def judge(
         members = entries if tuned is None else entries | {GRAPH: tuned.validation}
         found = stack.held_out
     seconds = {name: made.seconds for name, made in baselines.items()}
-    if tuned is not None:
+    if tuned is not None and tuned.before is not None:
         entries[PROBE_NAME] = tuned.before
         seconds[PROBE_NAME] = tuned.before_seconds
+    if tuned is not None:
         seconds[MODEL_NAME] = tuned.before_seconds + tuned.result.seconds + sum(made.seconds for made in baselines.values())
     assessment = assess_probabilities(
         predictor, reviews.rated(), entries | {MODEL_NAME: found}, seconds=seconds, seed=job.config.seed

@@ -101,6 +101,7 @@ def half_wrong(reviews: Reviews) -> Reviews:
 def test_reviews_without_weight_teach_nothing(parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
     weighted = parts | {"train": half_wrong(parts["train"])}
     before = tune(weighted, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12)).before
+    assert before is not None
     assert np.sqrt(np.mean((SCALE.mean(before) - parts["test"].rated()) ** 2)) < 1.0
     monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
     tuned = tune(weighted, run_of(epochs=12.0, patience=50, head_learning_rate=1e-2))
@@ -131,6 +132,7 @@ def test_label_smoothing_reaches_the_head(parts: Parts, run_of: RunOf) -> None:
 
 def test_head_on_the_untrained_backbone_learns_too(parts: Parts, run_of: RunOf) -> None:
     tuned = tune(parts, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12))
+    assert tuned.before is not None
     error = SCALE.mean(tuned.before) - parts["test"].rated()
     assert np.sqrt(np.mean(error**2)) < 0.8
 

@@ -92,7 +92,7 @@ def test_soft_targets_are_mixed_in(made: Callable[..., Made], head: str) -> None
     one = made(head, targets, 0.25)
     torch.manual_seed(1)
     output = outputs_of(one, 1)[0]
-    probabilities = one[0].rater.head.probabilities(output).double().numpy()
+    probabilities = one[0].rater.head.probabilities(output).detach().double().numpy()
     hard = one[0].rater.head.loss(output, torch.as_tensor(RATINGS[ROWS])).detach().numpy()
     torch.manual_seed(1)
     (found,) = losses_of(one)

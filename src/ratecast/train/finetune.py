@@ -21,14 +21,15 @@ from ratecast.train.checkpoint import load_plan
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.loop import Run, TrainingResult, train
-from ratecast.train.plan import Plan, make_plan, measure_speed, sample_rows
+from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sample_rows
 from ratecast.train.precision import PRECISIONS, choose_precision
 from ratecast.train.probe import fit_probe
 from ratecast.train.reinitialise import reinitialise, top_layers
 from ratecast.train.weights import review_weights
 
 _PROBE_REVIEWS: Final = 10_000
-_PROBE_SHARE: Final = 0.1
+_EXPORTED_SPEED: Final = {"float32": 0.7, "bfloat16": 0.25}
+"""Speed of the exported graph, which computes in float32, as a share of the network's; measured at 0.8 to 1 and at 0.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,8 @@ class FineTuned:
         config: the settings with what the plan decided filled in.
         result: how training went.
         validation: level probabilities of the validation reviews at `stopping_rows`, ``(review, level)``.
-        before: level probabilities of the judged reviews by a linear head on the untrained backbone, ``(review, level)``.
+        before: level probabilities of the judged reviews by a linear head on the untrained backbone, ``(review, level)``; None
+            where the time is too short for it.
         before_seconds: time that this head and its vectors took.
         shortened: training reviews that were too long to be read whole.
     """
@@ -51,7 +53,7 @@ class FineTuned:
     config: FitConfig
     result: TrainingResult
     validation: FloatArray
-    before: FloatArray
+    before: FloatArray | None
     before_seconds: float
     shortened: int
 
@@ -105,7 +107,7 @@ class _Tuning:
         saved = load_plan(run.folder, run.fingerprint) if run.resume else None
         self._backbone = load_backbone(run.config.backbone)
         self._layers = len(transformer_layers(self._backbone.model))
-        self.plan, encoding = self._planned(parts["train"], scale, run, saved)
+        self.plan, encoding = self._planned(parts, scale, run, saved)
         self._run = replace(run, config=self.plan.resolve(run.config), plan=self.plan)
         self._backbone = replace(self._backbone, encoder=self._backbone.encoder.limited(self.plan.max_tokens))
         chosen = np.random.default_rng(run.config.seed).permutation(len(parts["train"]))[: self.plan.reviews]
@@ -122,16 +124,18 @@ class _Tuning:
             train_embeddings=run.config.backbone.train_embeddings,
         )
 
-    def _planned(self, training: Reviews, scale: RatingScale, run: Run, saved: Plan | None) -> tuple[Plan, float]:
+    def _planned(self, parts: dict[str, Reviews], scale: RatingScale, run: Run, saved: Plan | None) -> tuple[Plan, float]:
         """The plan, and the tokens a second that the network encodes."""
-        config, encoder = run.config, self._backbone.encoder
+        config, encoder, training = run.config, self._backbone.encoder, parts["train"]
         precision = saved.precision if saved else choose_precision(config.train.precision)
         rater = _rater(self._backbone, scale, training.rated(), config.with_values(precision=precision))
         for trained in (config.backbone.trained_layers, None):  # refused if there are not so many; speed is that of all
             set_trained(self._backbone.model, trained_layers=trained, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
-        seconds = self._seconds(speed.encoding / float(texts.lengths.mean()))
+        seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision)
+        if seconds is not None:  # the head is fitted to the validation reviews too
+            seconds -= len(stopping_rows(len(parts["validation"]))) * float(texts.lengths.mean()) / speed.encoding
         plan = saved or make_plan(
             texts.lengths,
             speed,
@@ -143,9 +147,15 @@ class _Tuning:
         )
         return plan, speed.encoding
 
-    def _seconds(self, reviews_per_second: float) -> float | None:
+    def _seconds(self, reviews_per_second: float, precision: str) -> float | None:
         """Time for everything up to the best weights; None without a limit."""
-        return None if self._time_left is None else self._time_left() - self._reviews_after / reviews_per_second
+        if self._time_left is None:
+            return None
+        return self._time_left() - self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
+
+    @property
+    def _left(self) -> float | None:
+        return self._seconds(self._reviews_per_second, self.plan.precision)
 
     def run(self, judged: Reviews | None) -> FineTuned:
         """Fit the head to the untrained backbone, then train; None judges that head on the validation reviews."""
@@ -156,7 +166,7 @@ class _Tuning:
         few = {"train": texts["train"].take(rows), "validation": texts["validation"]}
         encoded = {name: self._encode(name, part) for name, part in few.items()}
         self._fit_head(encoded, rows)
-        before = _probabilities(rater, encoded["validation"].vectors if judged is None else self._judged_vectors(judged))
+        before = _probabilities(rater, encoded["validation"].vectors) if judged is None else self._before(judged)
         before_seconds = time.monotonic() - started
         if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
             reinitialise(self._backbone.model, restarted, self._run.config.seed)
@@ -175,7 +185,7 @@ class _Tuning:
             layers=self._layers,
             tuple_length=hidden.tuple_length if hidden else 0,
         )
-        seconds = self._seconds(self._reviews_per_second)
+        seconds = self._left
         with network.skipping():
             result = train(network, training, validation, self._run.within(None if seconds is None else max(0.0, seconds)))
             found = network.outputs(validation)
@@ -190,14 +200,18 @@ class _Tuning:
             shortened=int(texts["train"].shortened.sum()),
         )
 
-    def _judged_vectors(self, judged: Reviews) -> Tensor:
-        return self._encode("judged", self._backbone.encoder.encode(judged.joined())).vectors
-
     def _fit_head(self, encoded: dict[str, Encoded], rows: IntArray) -> None:
         """Fit the head to the vectors of some training rows and of the validation reviews."""
         weights = None if self._weights is None else self._weights[rows]
         training = (encoded["train"].vectors, self._ratings["train"][rows])
         fit_probe(self._rater.head, training, (encoded["validation"].vectors, self._ratings["validation"]), weights)
+
+    def _before(self, judged: Reviews) -> FloatArray | None:
+        """What the untrained backbone says of the judged reviews, unless that would take much of the time."""
+        seconds = self._left
+        if seconds is not None and len(judged) > PROBE_SHARE * seconds * self._reviews_per_second:
+            return None
+        return _probabilities(self._rater, self._encode("judged", self._backbone.encoder.encode(judged.joined())).vectors)
 
     def _augmented(self) -> AugmentedTexts | None:
         if self._augmentation is None:
@@ -223,9 +237,9 @@ class _Tuning:
         count = len(self._texts["train"])
         if self._frozen:
             return np.arange(count)
-        most, seconds = _PROBE_REVIEWS, self._seconds(self._reviews_per_second)
+        most, seconds = _PROBE_REVIEWS, self._left
         if seconds is not None:
-            most = min(most, max(64, int(_PROBE_SHARE * seconds * self._reviews_per_second)))
+            most = min(most, max(64, int(PROBE_SHARE * seconds * self._reviews_per_second)))
         return np.sort(np.random.default_rng(self._run.config.seed).permutation(count)[:most])
 
 

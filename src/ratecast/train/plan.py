@@ -17,6 +17,9 @@ from ratecast.text import TextSettings, TokenisedTexts, pad
 LEAST_REVIEWS: Final = 100
 """Fine-tuning on fewer reviews, where there are more and the time is too short for them, is not worth starting."""
 
+PROBE_SHARE: Final = 0.1
+"""Share of the time that the head's fit to the untrained backbone may take where all layers are trained."""
+
 _SHARE_OF_TRAINING: Final = 0.9  # the rest goes to scoring the validation reviews
 _SPEED_REVIEWS: Final = 16
 
@@ -116,7 +119,7 @@ def make_plan(
         layers: layers of the backbone.
         longest: longest input that the lengths were taken with.
         precision: what `speed` was measured in.
-        seconds: time for training and computing frozen layers; None without a limit.
+        seconds: time for the head's fit, for computing frozen layers and for training; None without a limit.
     """
     epochs = config.train.epochs or wanted_epochs(len(lengths))
     options = _options(config, layers, longest)
@@ -124,15 +127,16 @@ def make_plan(
         sizes = np.minimum(lengths, tokens)
         once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding
         a_pass = float(sizes.sum()) * trained / layers / speed.training
-        fixed = config.train.steps is not None
-        affordable = math.inf if seconds is None or fixed else (seconds * _SHARE_OF_TRAINING - once) / max(a_pass, 1e-9)
+        usable = math.inf if seconds is None or config.train.steps is not None else seconds * _SHARE_OF_TRAINING
+        usable *= 1 - PROBE_SHARE if trained == layers else 1
+        affordable = (usable - once) / max(a_pass, 1e-9)
         if affordable < least and (tokens, trained, least) != options[-1]:
             continue
         if config.train.steps is not None:
             epochs = config.train.steps * config.train.batch_reviews / len(lengths)
         reviews = len(lengths)
-        if affordable < 1 and trained < layers and seconds is not None:
-            reviews = int(len(lengths) * seconds * _SHARE_OF_TRAINING / (once + a_pass))
+        if affordable < 1 and trained < layers:
+            reviews = max(0, int(len(lengths) * usable / (once + a_pass)))
             affordable, once, a_pass = 1.0, once * reviews / len(lengths), a_pass * reviews / len(lengths)
         if reviews < min(LEAST_REVIEWS, len(lengths)) or affordable * reviews < min(LEAST_REVIEWS, len(lengths)):
             reviews = 0

@@ -9,8 +9,8 @@ from ratecast.model.heads import Head
 from ratecast.scale import FloatArray
 from ratecast.train.weights import weighted_mean
 
-PENALTIES: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""Weights of the squared norm that are tried."""
+PENALTIES: Final = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+"""Weights of the squared norm that are tried, until the validation loss rises."""
 
 
 def fit_probe(
@@ -37,15 +37,14 @@ def fit_probe(
     counted = None if weights is None else torch.as_tensor(weights)
     head.double().eval()
     head.standardise(vectors)
-    start = {name: value.clone() for name, value in head.state_dict().items()}
-    best: dict[str, Tensor] = start
+    best: dict[str, Tensor] = {name: value.clone() for name, value in head.state_dict().items()}
     best_loss = float("inf")
-    for penalty in PENALTIES:
-        head.load_state_dict(start)
+    for penalty in PENALTIES:  # each starts where the stronger one before it ended
         _minimise(head, vectors, ratings, counted, penalty)
         loss = float(head.loss(head(held_out), held_out_ratings).detach().mean())
-        if loss < best_loss:
-            best, best_loss = {name: value.clone() for name, value in head.state_dict().items()}, loss
+        if loss >= best_loss:
+            break
+        best, best_loss = {name: value.clone() for name, value in head.state_dict().items()}, loss
     head.load_state_dict(best)
     head.zero_grad()  # what L-BFGS left behind is no gradient of the first training step
     with torch.no_grad():

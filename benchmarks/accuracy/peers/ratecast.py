@@ -1,0 +1,33 @@
+"""ratecast through its command line, with its defaults: `fit` with the whole budget, then `predict`, in the same wall time."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import arro3.io
+import numpy as np
+
+from peers.exchange import run, write_probabilities
+
+PREFIX = "p_"
+"""What the columns of probabilities begin with; the level follows."""
+
+
+def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
+    """Fit and predict."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, scored = Path(folder) / "model", Path(folder) / "scored.parquet"
+        budget = ["--time-budget", f"{seconds / 60:g}m", "--test-fraction", "0", "--seed", str(seed)]
+        for arguments in (["fit", train, "--out", model, *budget], ["predict", model, test, "--out", scored]):
+            status = subprocess.run([sys.executable, "-m", "ratecast", *map(str, arguments)], check=False).returncode
+            if status:
+                sys.exit(status)  # its last line says why
+        table = arro3.io.read_parquet(scored).read_all()
+    columns = [name for name in table.column_names if name.startswith(PREFIX)]
+    probabilities = np.stack([table[name].to_numpy() for name in columns], axis=1)
+    write_probabilities(out, probabilities, [float(name.removeprefix(PREFIX)) for name in columns])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,151 @@
+"""What is kept of each model's run, each by itself, so that a contest can stop and go on, and tables be made anew."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from task import Dataset, Setting
+
+from ratecast.errors import RatecastError
+from ratecast.scale import FloatArray, RatingScale
+
+RATINGS_LACK = ("nll", "ece")
+"""Metrics that bare ratings do not have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One model's run.
+
+    Attributes:
+        peer: the model's name.
+        seed: decided its training rows and its random choices.
+        status: "finished", or "did not finish", "failed" or "not installed" for the given reason.
+        seconds: wall time from the start of its process to the end.
+        peak_mb: most resident memory of all its processes at once.
+        packages: versions of the packages that matter.
+        machine: facts of the machine that it ran on.
+    """
+
+    peer: str
+    seed: int
+    status: str
+    reason: str = ""
+    seconds: float | None = None
+    peak_mb: float | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+
+
+class Shelf:
+    """The runs on one version of a data set, in a folder that also holds the ratings of its test reviews."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, root: Path, dataset: Dataset) -> "Shelf":
+        """The shelf of a data set, made where it is not there yet."""
+        shelf = cls(root / dataset.key)
+        shelf.folder.mkdir(parents=True, exist_ok=True)
+        about = {"name": dataset.name, "training_rows": dataset.training_rows(), "scale": dataset.scale.to_json()}
+        (shelf.folder / "about.json").write_text(json.dumps(about) + "\n")
+        np.save(shelf.folder / "ratings.npy", dataset.ratings[dataset.is_test])
+        return shelf
+
+    @classmethod
+    def all(cls, root: Path) -> list["Shelf"]:
+        """The shelf of the version used last of every data set, by the data set's name."""
+        abouts = sorted(root.glob("*/about.json"), key=lambda path: path.stat().st_mtime)
+        latest = {json.loads(path.read_text())["name"]: cls(path.parent) for path in abouts}
+        return [latest[name] for name in sorted(latest)]
+
+    def about(self) -> dict[str, Any]:
+        """Name, number of training reviews and scale of the data set."""
+        return dict(json.loads((self.folder / "about.json").read_text()))
+
+    def scale(self) -> RatingScale:
+        """The scale of the ratings."""
+        return RatingScale.from_json(self.about()["scale"])
+
+    def ratings(self) -> FloatArray:
+        """The true ratings of the test reviews, shape ``(review,)``."""
+        return np.asarray(np.load(self.folder / "ratings.npy"), dtype=np.float64)
+
+    def settings(self) -> list[Setting]:
+        """The settings that have runs, short ones and few rows first."""
+        found = [Setting.parse(path.name) for path in self.folder.iterdir() if path.is_dir() and any(path.glob("*.json"))]
+        return sorted(found, key=lambda setting: (setting.minutes, setting.rows or np.inf))
+
+    def path(self, setting: Setting, peer: str, seed: int, ending: str) -> Path:
+        """Where a part of a run is kept: its record (json), its predictions (npz) or its output (log)."""
+        return self.folder / setting.name / f"{peer}-seed{seed}.{ending}"
+
+    def keep(self, setting: Setting, run: Run) -> None:
+        """Store a run's record."""
+        self.path(setting, run.peer, run.seed, "json").write_text(json.dumps(asdict(run), indent=1) + "\n")
+
+    def run(self, setting: Setting, peer: str, seed: int) -> Run | None:
+        """A run's record, None if it has not been held."""
+        path = self.path(setting, peer, seed, "json")
+        return Run(**json.loads(path.read_text())) if path.exists() else None
+
+    def runs(self, setting: Setting) -> Iterator[Run]:
+        """Every run of a setting."""
+        for path in sorted((self.folder / setting.name).glob("*.json")):
+            yield Run(**json.loads(path.read_text()))
+
+    def probabilities(self, setting: Setting, run: Run) -> tuple[FloatArray, bool]:
+        """What a finished run predicted, shape ``(review, level)``, and whether these are bare ratings in that form."""
+        with np.load(self.path(setting, run.peer, run.seed, "npz")) as content:
+            return on_scale(dict(content), self.scale(), len(self.ratings()))
+
+
+def on_scale(content: dict[str, np.ndarray], scale: RatingScale, reviews: int) -> tuple[FloatArray, bool]:
+    """Predictions over the levels of a scale, shape ``(review, level)``, and whether they were bare ratings.
+
+    Raises:
+        ValueError: if they are not one finite prediction for each review, or have levels that the scale has not.
+    """
+    name = "ratings" if "ratings" in content else "probabilities"
+    predicted, levels = content.get(name, np.empty(0)), content.get("levels", np.empty(0))
+    if len(predicted) != reviews or not np.isfinite(predicted).all():
+        raise ValueError(f"expected finite probabilities or ratings of {reviews} reviews, found {_described(content)}")
+    if not len(levels) or not scale.contains(levels).all():
+        raise ValueError(f"expected levels of the scale {scale.describe()}, found {levels}")
+    over = between_levels(predicted, levels) if name == "ratings" else np.clip(predicted, 0, None)
+    found = np.zeros((reviews, len(scale)))
+    found[:, scale.level_index(levels)] = over
+    return found / found.sum(axis=1, keepdims=True), name == "ratings"
+
+
+def between_levels(ratings: np.ndarray, levels: np.ndarray) -> FloatArray:
+    """Bare ratings as probabilities of the two nearest of ascending levels, shape ``(review, level)``.
+
+    Their mean is the rating, clipped to the levels; their median and their most probable level are the nearest one. So
+    every metric of a rating is that of these probabilities; metrics of probabilities as such say nothing.
+    """
+    clipped = np.clip(ratings, levels[0], levels[-1])
+    upper = np.clip(np.searchsorted(levels, clipped), 1, len(levels) - 1)
+    share = (clipped - levels[upper - 1]) / (levels[upper] - levels[upper - 1])
+    found = np.zeros((len(ratings), len(levels)))
+    rows = np.arange(len(ratings))
+    found[rows, upper - 1], found[rows, upper] = 1 - share, share
+    return found
+
+
+def _described(content: dict[str, np.ndarray]) -> str:
+    return ", ".join(f"{name} {array.shape}" for name, array in content.items()) or "nothing"
+
+
+def faults(path: Path, shelf: Shelf) -> str:
+    """What is wrong with the predictions in a file; empty if nothing."""
+    try:
+        with np.load(path) as content:
+            on_scale(dict(content), shelf.scale(), len(shelf.ratings()))
+    except (OSError, ValueError, RatecastError) as error:
+        return str(error)
+    return ""
