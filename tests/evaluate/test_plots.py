@@ -34,7 +34,15 @@ def curve() -> str:
     return plots.learning_curve([1, 2, 3], [1.5, 1.0, 0.8], [1.2, 0.9, 1.0])
 
 
-ALL = [against, diagram, curve]
+def course() -> str:
+    return plots.search_course([60, 120, 200], [1.5, 1.25, 1.4], first_is_given=True)
+
+
+def bars() -> str:
+    return plots.importances({"learning_rate": 0.75, "head": 0.25})
+
+
+ALL = [against, diagram, curve, course, bars]
 
 
 @pytest.mark.parametrize("draw", ALL)
@@ -134,3 +142,17 @@ def test_wilson_interval_agrees_with_scipy() -> None:
         expected = stats.binomtest(right, reviews).proportion_ci(method="wilson")
         assert (centre - half)[0] == pytest.approx(expected.low, abs=1e-4)
         assert (centre + half)[0] == pytest.approx(expected.high, abs=1e-4)
+
+
+def test_a_search_shows_its_best_value_and_the_greatest_importance_is_named() -> None:
+    assert "<text" in course()
+    assert re.findall(r">\s*(1\.250)\s*<", course()) == ["1.250"]
+    assert "Minutes" in course()  # more than three minutes
+    assert "most by learning_rate" in bars()
+    assert re.findall(r">\s*(\d+ %)\s*</text>", bars())[-2:] == ["25 %", "75 %"]
+
+
+def test_the_given_settings_are_a_dashed_line_only_where_they_were_completed() -> None:
+    without = plots.search_course([60, 120], [1.5, 1.25], first_is_given=False)
+    assert plots.search_course([60, 120], [1.5, 1.25], first_is_given=True).count("stroke-dasharray") == 1
+    assert "stroke-dasharray" not in without

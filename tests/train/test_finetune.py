@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors import safe_open
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -301,3 +302,39 @@ def test_trackers_get_the_curve(parts: Parts, run_of: RunOf, tracker: str) -> No
     run = run_of(steps=15, **{tracker: True})
     tune(parts, run)
     assert [path for path in run.log_folder.rglob("*") if path.is_file()]
+
+
+def test_evaluations_are_told_with_the_progress(parts: Parts, run_of: RunOf) -> None:
+    told: list[tuple[float, float]] = []
+    run = replace(run_of(steps=20), on_evaluation=lambda progress, rmse: told.append((progress, rmse)))
+    curve = tune(parts, run).result.curve
+    assert told == [(point["step"] / 20, point["validation_rmse"]) for point in curve]
+    assert len(told) >= 3
+
+
+def test_an_error_of_the_listener_ends_the_training_and_the_trackers(
+    parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(progress: float, rmse: float) -> None:
+        if progress > 0:
+            raise StoppedError
+
+    ended: list[object] = []
+    original = Accelerator.end_training
+    monkeypatch.setattr(Accelerator, "end_training", lambda accelerator: (ended.append(accelerator), original(accelerator)))
+    run = replace(run_of(steps=40, trained_layers=1), on_evaluation=stop)
+    with pytest.raises(StoppedError):
+        tune(parts, run)
+    assert len(ended) == 1
+    monkeypatch.undo()
+    assert tune(parts, run_of(steps=3, folder="next")).result.steps == 3  # nothing of the stopped one is in the way
+
+
+def test_without_a_test_part_the_backbone_is_judged_on_validation_reviews(parts: Parts, run_of: RunOf) -> None:
+    few = {name: parts[name] for name in ("train", "validation")}
+    tuned = finetune(few, SCALE, run_of(steps=2), time_left=None, reviews_after=0, judged="validation")
+    assert tuned is not None
+    judged = finetune({**few, "test": few["validation"]}, SCALE, run_of(steps=2), time_left=None, reviews_after=0)
+    assert judged is not None
+    assert tuned.before is not None
+    np.testing.assert_allclose(tuned.before, judged.before, atol=1e-6)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -194,7 +193,7 @@ def test_a_killed_search_goes_on(tmp_path: Path) -> None:
     assert cut_off
     with (tmp_path / "s" / STUDY_FILE).open("ab") as file:
         file.write(b'{"op_code":5,"wor')  # a line that was not written to its end
-    os.symlink("nowhere", tmp_path / "s" / f"{STUDY_FILE}.lock")  # and a lock that nobody holds
+    (tmp_path / "s" / f"{STUDY_FILE}.lock").symlink_to("nowhere")  # and a lock that nobody holds
     began = time.monotonic()
     again = search_in(tmp_path / "s", resume=True)
     assert [trial.rmse for trial in again.trials()] == [1, 2, 3]

@@ -1,0 +1,203 @@
+"""From a table to a model with the best settings, with a tiny backbone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import ratecast
+from ratecast import FitConfig, Predictor
+from ratecast.errors import ConfigError
+from ratecast.job import Clock
+from ratecast.progress import SilentReporter
+from ratecast.tuning import SEARCH_SHARE, _divided
+from ratecast.tuning.space import flat
+
+TuneTiny = Callable[..., Predictor]
+
+
+class Recorder(SilentReporter):
+    """Keeps what is told, and interrupts the command at the line that begins as given."""
+
+    def __init__(self, until: str | None = None) -> None:
+        self.lines: list[str] = []
+        self._until = until
+
+    def tell(self, message: str) -> None:
+        """Keep it."""
+        self.lines.append(message)
+        if self._until is not None and message.startswith(self._until):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def table(tiny_reviews: tuple[list[str], list[float]]) -> pl.DataFrame:
+    texts, ratings = tiny_reviews
+    return pl.DataFrame({"text": texts, "rating": ratings})
+
+
+@pytest.fixture(scope="module")
+def tune_tiny(tiny_backbone: Path, table: pl.DataFrame) -> TuneTiny:
+    """`ratecast.tune` with the tiny backbone and one pass a trial."""
+
+    def tune(source: pl.DataFrame = table, *, out: Path, **settings: Any) -> Predictor:
+        defaults: dict[str, Any] = {
+            "backbone": str(tiny_backbone),
+            "epochs": 1.0,
+            "threads": 1,
+            "blend": False,
+            "validation_fraction": 0.2,
+            "evaluations_per_epoch": 4,
+            "reporter": SilentReporter(),
+        }
+        return ratecast.tune(source, out=out, **(defaults | settings))
+
+    return tune
+
+
+@pytest.fixture(scope="module")
+def told() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture(scope="module")
+def model(tune_tiny: TuneTiny, told: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """Tuned with two settings of its own: one other than the default, one given as it is by default."""
+    out = tmp_path_factory.mktemp("tune") / "model"
+    return tune_tiny(out=out, trials=7, batch_reviews=4, dropout=0.1, reporter=told)
+
+
+def found_in(model: Predictor) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((model.folder / "tuning.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.slow
+def test_the_model_has_the_best_settings_which_are_no_worse_than_the_default(model: Predictor) -> None:
+    found = found_in(model)
+    trials, best = found["trials"], found["trials"][found["best"]]
+    complete = [trial["rmse"] for trial in trials if trial["ended"] == "complete"]
+    assert len(trials) == 7
+    assert best["rmse"] == min(complete) <= trials[0]["rmse"]
+    assert trials[0]["settings"].items() <= flat(FitConfig()).items()
+    config = FitConfig.from_mapping(json.loads((model.folder / "config.json").read_text(encoding="utf-8")))
+    for name in ("learning_rate", "head_learning_rate", "weight_decay", "warmup_fraction"):
+        assert getattr(config.train, name) == best["settings"][name]
+    assert config.backbone.head == best["settings"]["head"]
+
+
+@pytest.mark.slow
+def test_the_final_fit_reaches_what_its_trial_did(model: Predictor) -> None:
+    """Without a time budget both are the same training."""
+    found = found_in(model)
+    metrics = json.loads((model.folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["training"]["best_rmse"] == pytest.approx(found["trials"][found["best"]]["rmse"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_given_settings_stay_and_are_told(model: Predictor, told: Recorder) -> None:
+    found = found_in(model)
+    assert found["fixed"] == {"batch_reviews": 4, "dropout": 0.1}
+    assert all(not {"batch_reviews", "dropout"} & set(trial["settings"]) for trial in found["trials"])
+    assert "fixed as given: dropout=0.1, batch_reviews=4" in told.lines
+    assert sum(line.startswith("trial ") for line in told.lines) == 7
+
+
+@pytest.mark.slow
+def test_the_folder_has_the_report_and_nothing_is_left_beside_it(model: Predictor) -> None:
+    html = (model.folder / "tuning.html").read_text(encoding="utf-8")
+    assert html.count('<svg class="plot"') == 2  # the course, and the importances
+    assert html.count('<th scope="row">') == 7
+    assert "http" not in html.replace("http://www.w3.org", "")
+    assert any("in 7 trials on the validation reviews" in note for note in model_notes(model))
+    assert [path.name for path in model.folder.parent.iterdir()] == ["model"]
+    assert model.predict(["very good"])[0].rating > 0
+
+
+def model_notes(model: Predictor) -> list[str]:
+    notes: list[str] = json.loads((model.folder / "metrics.json").read_text(encoding="utf-8"))["notes"]
+    return notes
+
+
+@pytest.mark.slow
+def test_test_reviews_take_no_part(tune_tiny: TuneTiny, table: pl.DataFrame, tmp_path: Path) -> None:
+    """With other ratings on the test reviews, every trial has the same RMSE."""
+    found = []
+    part = np.tile(["train", "train", "train", "validation", "test"], 24)
+    for shift in (0, 2):
+        changed = (table["rating"] - 1 + np.where(part == "test", shift, 0)) % 5 + 1
+        given = table.with_columns(rating=changed, part=pl.Series(part))
+        out = tmp_path / str(shift)
+        found.append(found_in(tune_tiny(given, out=out, trials=2, by="column", split_column="part", scale="1..5")))
+    assert [trial["rmse"] for trial in found[0]["trials"]] == [trial["rmse"] for trial in found[1]["trials"]]
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_goes_on_and_ends_as_if_it_had_not_been(
+    tune_tiny: TuneTiny, model: Predictor, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"out": tmp_path / "model", "trials": 7, "batch_reviews": 4, "dropout": 0.1}
+    first = Recorder(until="trial 3 of 7")
+    with pytest.raises(KeyboardInterrupt):
+        tune_tiny(**settings, reporter=first)
+    assert first.lines[-1] == "stopped: the same command with --resume keeps the 3 trials that are done"
+    for other in ({"batch_reviews": 8}, {"source": table[:100]}):
+        with pytest.raises(ConfigError, match="made with other data or settings"):
+            tune_tiny(**(settings | other), resume=True)
+    second = Recorder()
+    again = found_in(tune_tiny(**settings, resume=True, reporter=second))
+    assert [line[:12] for line in second.lines if line.startswith("trial ")] == [f"trial {n} of 7" for n in (4, 5, 6, 7)]
+    whole = found_in(model)
+    assert [trial["settings"] for trial in again["trials"]] == [trial["settings"] for trial in whole["trials"]]
+    assert again["best"] == whole["best"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_final_fit_goes_on_without_a_search(tune_tiny: TuneTiny, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"out": tmp_path / "model", "trials": 2}
+    with pytest.raises(KeyboardInterrupt):
+        tune_tiny(**settings, reporter=Recorder(until="plan: "))
+    second = Recorder()
+    found = found_in(tune_tiny(**settings, resume=True, reporter=second))
+    assert not any(line.startswith("trial ") for line in second.lines)
+    assert len(found["trials"]) == 2
+
+
+@pytest.mark.slow
+def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path) -> None:
+    told = Recorder()
+    tune_tiny(out=tmp_path / "model", trials=2, time_budget="90s", epochs=None, reporter=told)
+    assert any("19 s for each trial" in line for line in told.lines)
+    assert (tmp_path / "model" / "tuning.html").exists()
+
+
+def test_the_time_is_divided_equally() -> None:
+    hour = FitConfig().with_values(time_budget="1h")
+    count, seconds = _divided(hour, None)
+    assert count == 20
+    assert seconds == pytest.approx(SEARCH_SHARE * (3600 * 0.97 - 25) / 20)  # 3 % in reserve, 25 s to write the folder
+    assert _divided(hour, 50)[0] == 50
+    assert _divided(FitConfig().with_values(time_budget="10m"), None)[0] == 5  # a minute each
+    assert _divided(FitConfig(), 3) == (3, None)
+    assert Clock(started=0.0, budget_seconds=None).fitting_seconds == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("settings", "trials", "message"),
+    [
+        ({}, None, "a search has to end: give a time budget"),
+        ({"time_budget": "1h"}, 1, "needs 2 trials or more, found 1"),
+        ({"time_budget": "30s"}, None, r"2 trials within a time budget of 30s would have 1 s each.*give more time$"),
+        ({"time_budget": "2m"}, 40, "or fewer trials"),
+    ],
+)
+def test_a_search_that_cannot_work_is_refused_before_anything_is_read(
+    tmp_path: Path, settings: dict[str, Any], trials: int | None, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ratecast.tune("absent.csv", out=tmp_path / "model", trials=trials, **settings)
+    assert not list(tmp_path.iterdir())
