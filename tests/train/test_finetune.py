@@ -319,9 +319,8 @@ def test_an_error_of_the_listener_ends_the_training_and_the_trackers(
         if progress > 0:
             raise StoppedError
 
-    ended: list[object] = []
-    original = Accelerator.end_training
-    monkeypatch.setattr(Accelerator, "end_training", lambda accelerator: (ended.append(accelerator), original(accelerator)))
+    ended: list[Accelerator] = []
+    monkeypatch.setattr(Accelerator, "end_training", ended.append)
     run = replace(run_of(steps=40, trained_layers=1), on_evaluation=stop)
     with pytest.raises(StoppedError):
         tune(parts, run)
@@ -337,4 +336,5 @@ def test_without_a_test_part_the_backbone_is_judged_on_validation_reviews(parts:
     judged = finetune({**few, "test": few["validation"]}, SCALE, run_of(steps=2), time_left=None, reviews_after=0)
     assert judged is not None
     assert tuned.before is not None
+    assert judged.before is not None
     np.testing.assert_allclose(tuned.before, judged.before, atol=1e-6)
