@@ -106,7 +106,7 @@ def test_the_metric_is_remembered(fit_tiny: FitTiny, tmp_path: Path) -> None:
 
 
 def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> None:
-    fitted = fit_tiny(frame_of(800), out=tmp_path / "model", use="user,shop", steps=2)
+    fitted = fit_tiny(frame_of(1200), out=tmp_path / "model", use="user,shop", steps=2, validation_fraction=0.3)
     assert fitted.effects is not None
     assert set(fitted.used) == {"user"}  # the shop says nothing
     text = "the food is fine"
@@ -121,7 +121,7 @@ def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> Non
     np.testing.assert_allclose(ratecast.load(fitted.folder).predict(table).rating, [harsh, lenient])
 
 
-def test_effects_belong_to_the_fingerprint_of_no_weights(fit_tiny: FitTiny, tmp_path: Path) -> None:
+def test_the_rating_itself_cannot_be_used(fit_tiny: FitTiny, tmp_path: Path) -> None:
     with pytest.raises((ConfigError, DataError), match="stars"):
         fit_tiny(frame_of(100), out=tmp_path / "model", use="stars")
 
