@@ -61,7 +61,7 @@ def tiny_model(
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     texts, ratings = tiny_reviews
-    config = ratecast.FitConfig().with_values(backbone=str(tiny_backbone), max_tokens=64, epochs=1.0, threads=1)
+    config = ratecast.FitConfig().with_values(backbone=str(tiny_backbone), max_tokens=64, epochs=1.0, threads=1, blend=False)
     ratecast.fit(texts=texts, ratings=ratings, out=folder, config=config, reporter=SilentReporter())
     return folder
 

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import has_fit_parameter
 
 from ratecast import RatingEstimator
 from ratecast.errors import ConfigError
@@ -52,6 +53,13 @@ def test_fitted_estimator_survives_pickling(estimator: RatingEstimator) -> None:
     estimator.fit(TEXTS, RATINGS)
     again = pickle.loads(pickle.dumps(estimator))
     np.testing.assert_allclose(again.predict(TEXTS[:5]), estimator.predict(TEXTS[:5]))
+
+
+def test_sample_weights_reach_the_model(estimator: RatingEstimator) -> None:
+    assert has_fit_parameter(estimator, "sample_weight")
+    plain = estimator.fit(TEXTS, RATINGS).predict_proba(TEXTS)
+    weighted = estimator.fit(TEXTS, RATINGS, sample_weight=np.where(RATINGS == 5, 0.0, 2.0)).predict_proba(TEXTS)
+    assert weighted[:, 4].mean() < 0.5 * plain[:, 4].mean()
 
 
 def test_unfitted_estimator_says_so(estimator: RatingEstimator) -> None:

@@ -15,7 +15,9 @@ from ratecast import FitConfig, Predictor, RatecastError, Review
 from ratecast.assess import MODEL_NAME, assess
 from ratecast.data import load_reviews
 from ratecast.errors import ConfigError, DataError, ModelFolderError, OutputError
+from ratecast.fitting import _fingerprint
 from ratecast.progress import SilentReporter
+from ratecast.records import Reviews
 
 FitTiny = Callable[..., Predictor]
 GRADES = ("awful", "bad", "fine", "good", "great")
@@ -40,6 +42,7 @@ def fit_tiny(tiny_backbone: Path) -> FitTiny:
             "steps": 20,
             "batch_reviews": 8,
             "learning_rate": 1e-3,
+            "blend": False,
         }
         return ratecast.fit(source, out=out, reporter=SilentReporter(), **(defaults | settings))
 
@@ -132,8 +135,16 @@ def test_any_scale(fit_tiny: FitTiny, tmp_path: Path, ratings: np.ndarray, setti
     found = model.predict(texts[:20])
     assert ((found.rating >= model.scale.low) & (found.rating <= model.scale.high)).all()
     columns = list(found.columns())
-    assert columns[:3] == ["predicted_rating", "predicted_median", "predicted_mode"]
-    assert columns[3] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
+    assert columns[:5] == ["predicted_rating", "predicted_median", "predicted_mode", "predicted_low", "predicted_high"]
+    assert columns[5] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
+
+
+def test_weights_are_part_of_what_decides_a_run(fit_tiny: FitTiny, tmp_path: Path) -> None:
+    texts, ratings = frame_of(100)["review"].to_list(), frame_of(100)["stars"].to_numpy()
+    settings: dict[str, Any] = {"texts": texts, "ratings": ratings, "steps": 1, "class_weights": "balanced"}
+    once, again = (fit_tiny(out=tmp_path / "model", weights=np.full(100, weight), **settings) for weight in (1.0, 2.0))
+    assert once.manifest.about["fingerprint"] != again.manifest.about["fingerprint"]
+    assert "the probabilities overstate how often rare levels occur" in (again.folder / "README.md").read_text()
 
 
 def test_damage_to_the_folder_is_found(model: Predictor, fit_tiny: object, tmp_path: Path) -> None:
@@ -167,11 +178,17 @@ def test_only_what_is_loaded_is_hashed(model: Predictor, tmp_path: Path) -> None
         ({"texts": ["good"]}, DataError, "both texts and ratings"),
         ({}, DataError, "either a table of reviews, or both"),
         ({"texts": "good", "ratings": [1]}, DataError, "one string"),
+        ({"source": frame_of(60), "weights": [1.0] * 60}, DataError, "in a column of it: name it as weight_column"),
+        ({"texts": [f"{n}" for n in range(9)], "ratings": range(9), "weights": [-1.0] * 9}, DataError, "'weight' holds '-1'"),
+        ({"source": frame_of(60), "weight_column": "user"}, DataError, "the weight column 'user' holds 'u0' in row 0"),
+        ({"source": frame_of(60), "head": "coral", "label_smoothing": 0.1}, ConfigError, "no labels to smooth"),
         ({"source": "absent.csv"}, DataError, "absent.csv"),
         ({"source": frame_of(60), "head": "gadzooks"}, ConfigError, "unknown head"),
         ({"source": frame_of(60), "learning": 1}, ConfigError, "unknown setting 'learning'"),
         ({"source": frame_of(60), "time_budget": "soon"}, ConfigError, "cannot read the duration 'soon'"),
         ({"source": frame_of(60), "trained_layers": 9}, ConfigError, "has only 2"),
+        ({"source": frame_of(60), "reinitialised_layers": 9}, ConfigError, "has only 2"),
+        ({"source": frame_of(60), "synonyms": 0.1, "synonyms_file": "absent.dat"}, ConfigError, r"absent\.dat: No such file"),
     ],
 )
 def test_bad_input_writes_nothing(
@@ -186,3 +203,14 @@ def test_output_that_holds_something_else_is_refused_at_once(fit_tiny: FitTiny, 
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputError, match="not a model"):
         fit_tiny("absent.csv", out=tmp_path)
+
+
+def test_fingerprint_has_the_thesaurus(tmp_path: Path) -> None:
+    reviews = Reviews.from_texts(["good", "bad"], np.array([5.0, 1.0]))
+    parts = {"train": reviews, "validation": reviews, "test": reviews}
+    config = FitConfig().with_values(synonyms=0.1, synonyms_file=str(tmp_path / "th.dat"))
+    found = set()
+    for content in ("good|1\n(adj)|fine\n", "good|1\n(adj)|well\n", "good|1\n(adj)|fine\n"):
+        (tmp_path / "th.dat").write_text(f"UTF-8\n{content}", encoding="utf-8")
+        found.add(_fingerprint(parts, config))
+    assert len(found) == 2

@@ -15,8 +15,8 @@ PACKAGE = Path(ratecast.__file__).parent
 
 ORDER = (
     *("errors", "scale", "records", "config", "progress"),
-    *("data", "text", "evaluate", "model", "train", "baseline"),
-    *("predict", "assess", "card", "fitting", "estimator", "cli"),
+    *("data", "text", "evaluate", "model", "train", "baseline", "combine"),
+    *("predict", "assess", "comparison", "card", "job", "verdict", "folder", "fitting", "estimator", "cli"),
 )
 """A module imports only from modules that stand before it, and within its own subpackage."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ratecast.errors import DataError, ShapeError
-from ratecast.records import Predictions, Review, Reviews, strings
+from ratecast.records import Predictions, Review, Reviews, as_label, strings
 from ratecast.scale import RatingScale
 
 STARS = RatingScale.parse("1..3")
@@ -15,7 +15,9 @@ def reviews() -> Reviews:
         text=strings(["a", "b", "c"]),
         rating=np.array([1.0, np.nan, 3.0]),
         title=strings(["T", None, ""]),
+        weight=np.array([0.5, 1.0, 2.0]),
         numbers={"votes": np.array([7.0, 8.0, 9.0])},
+        labels={"colour": strings(["red", None, "blue"])},
     )
 
 
@@ -29,6 +31,8 @@ def test_columns_of_different_length_are_refused() -> None:
         Reviews(text=strings(["a", "b"]), user=strings(["u"]))
     with pytest.raises(ShapeError, match=r"numbers\.votes"):
         Reviews(text=strings(["a", "b"]), numbers={"votes": np.zeros(3)})
+    with pytest.raises(ShapeError, match=r"labels\.colour"):
+        Reviews(text=strings(["a", "b"]), labels={"colour": strings(["red"])})
 
 
 @pytest.mark.parametrize("rows", [[2, 0], np.array([2, 0])])
@@ -41,6 +45,9 @@ def test_take_keeps_the_given_order_in_every_column(rows: Any) -> None:
     assert taken.title is not None
     assert list(taken.title) == ["", "T"]
     assert list(taken.numbers["votes"]) == [9.0, 7.0]
+    assert list(taken.labels["colour"]) == ["blue", "red"]
+    assert taken.weight is not None
+    assert list(taken.weight) == [2.0, 0.5]
     assert taken.user is None
 
 
@@ -69,6 +76,8 @@ def test_from_texts_refuses_what_are_no_texts() -> None:
         Reviews.from_texts(["a", float("nan")])  # type: ignore[list-item]
     with pytest.raises(ShapeError, match="'rating'"):
         Reviews.from_texts(["a", "b"], [1.0])
+    with pytest.raises(ShapeError, match="'weight'"):
+        Reviews.from_texts(["a", "b"], [1.0, 2.0], [1.0])
 
 
 def test_from_reviews() -> None:
@@ -78,6 +87,29 @@ def test_from_reviews() -> None:
     assert list(made.user) == ["u", None]
     assert made.item is None
     assert made.joined() == ["a", "T\nb"]
+
+
+def test_further_columns_of_single_reviews_are_both_categories_and_numbers() -> None:
+    made = Reviews.from_reviews(
+        [Review(text="a", columns={"votes": 3, "colour": "red"}), Review(text="b", columns={"votes": "2.50", "colour": None})]
+    )
+    assert list(made.labels["votes"]) == ["3", "2.50"]
+    assert list(made.numbers["votes"]) == [3.0, 2.5]
+    assert list(made.labels["colour"]) == ["red", None]
+    assert np.isnan(made.numbers["colour"]).all()
+    made = Reviews.from_reviews([Review(text="a"), Review(text="b", columns={"new": True})])
+    assert list(made.labels["new"]) == [None, "true"]
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        *[("Books", "Books"), (" x ", "x"), ("", None), (None, None), (float("nan"), None), (True, "true"), ("FALSE", "false")],
+        *[(2, "2"), (2.0, "2"), ("2.00", "2"), ("-0.5", "-0.5"), ("007", "007"), ("1.0.0", "1.0.0"), (0.1, "0.1")],
+    ],
+)
+def test_labels(value: object, label: str | None) -> None:
+    assert as_label(value) == label
 
 
 def predictions() -> Predictions:
@@ -113,6 +145,16 @@ def test_columns_of_a_discrete_scale() -> None:
     columns = predictions().columns()
     assert list(columns) == ["predicted_rating", "predicted_median", "predicted_mode", "p_1", "p_2", "p_3"]
     assert list(columns["p_3"]) == [0.5, 0.0]
+
+
+def test_columns_of_intervals_stand_before_the_levels() -> None:
+    found = Predictions(probabilities=np.full((2, 3), 1 / 3), scale=STARS, interval=np.array([[1.0, 2.0], [2.0, 3.0]]))
+    columns = found.columns()
+    assert list(columns)[2:6] == ["predicted_mode", "predicted_low", "predicted_high", "p_1"]
+    assert list(columns["predicted_low"]) == [1, 2]
+    assert list(columns["predicted_high"]) == [2, 3]
+    with pytest.raises(ShapeError, match=r"expected intervals of shape \(1, 2\), found \(2, 2\)"):
+        Predictions(probabilities=np.full((1, 3), 1 / 3), scale=STARS, interval=np.zeros((2, 2)))
 
 
 def test_columns_of_half_stars_and_of_a_continuous_scale() -> None:

@@ -1,14 +1,19 @@
 """Measuring a model, beside its baselines, on rated reviews."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from ratecast.combine.decide import decide
 from ratecast.data import LoadedReviews
 from ratecast.evaluate.contest import Contest, run_contest
+from ratecast.evaluate.coverage import Coverage, interval_coverage
+from ratecast.evaluate.metrics import quadratic_weighted_kappa
 from ratecast.predict import Predictor
 from ratecast.progress import Reporter, SilentReporter
 from ratecast.scale import FloatArray
 
-MODEL_NAME = "fine-tuned model"
+MODEL_NAME: Final = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +24,22 @@ class Assessment:
         contest: the model's metrics beside those of its baselines.
         ratings: true ratings, shape ``(review,)``.
         probabilities: the model's probabilities, shape ``(review, level)``.
+        coverage: how its prediction intervals did; None if it has none.
+        tuned_qwk: quadratic weighted kappa of ratings that are decided for it; None on a continuous scale.
     """
 
     contest: Contest
     ratings: FloatArray
     probabilities: FloatArray
+    coverage: Coverage | None
+    tuned_qwk: float | None
+
+    def lines(self) -> list[str]:
+        """What stands below the table: intervals, and the ratings that are decided for QWK."""
+        found = [] if self.coverage is None else [f"Prediction intervals: {self.coverage.summary()}."]
+        if self.tuned_qwk is not None:
+            found.append(f"Ratings decided for QWK (--optimise qwk) reach a QWK of {self.tuned_qwk:.3f}.")
+        return found
 
 
 def assess(predictor: Predictor, loaded: LoadedReviews, *, seed: int = 0, reporter: Reporter | None = None) -> Assessment:
@@ -31,7 +47,7 @@ def assess(predictor: Predictor, loaded: LoadedReviews, *, seed: int = 0, report
 
     Args:
         predictor: the model.
-        loaded: reviews that were loaded with the model's scale and ``need_rating=True``.
+        loaded: reviews that were loaded with the model's scale and used columns and ``need_rating=True``.
         seed: seed of the bootstrap.
         reporter: shows the progress; nothing by default.
 
@@ -41,7 +57,41 @@ def assess(predictor: Predictor, loaded: LoadedReviews, *, seed: int = 0, report
     shown = reporter or SilentReporter()
     ratings = loaded.reviews.rated()
     texts = loaded.reviews.joined()
-    entries = {name: model.probabilities(texts) for name, model in predictor.baselines().items()}
-    entries[MODEL_NAME] = predictor.predict(loaded.reviews, reporter=shown).probabilities
-    contest = run_contest(ratings, entries, predictor.scale, model=MODEL_NAME, seed=seed)
-    return Assessment(contest=contest, ratings=ratings, probabilities=entries[MODEL_NAME])
+    members = predictor.members(texts, shown)
+    entries = {
+        name: members[name] if name in members else model.probabilities(texts) for name, model in predictor.baselines().items()
+    }
+    entries[MODEL_NAME] = predictor.combined(members, loaded.reviews)
+    return assess_probabilities(predictor, ratings, entries, seed=seed)
+
+
+def assess_probabilities(
+    predictor: Predictor,
+    ratings: FloatArray,
+    entries: Mapping[str, FloatArray],
+    *,
+    seconds: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> Assessment:
+    """Measure what a model and its baselines predicted.
+
+    Args:
+        predictor: the model, whose intervals and thresholds are measured.
+        ratings: true ratings, shape ``(review,)``.
+        entries: probabilities by name, shape ``(review, level)``; the model's under `MODEL_NAME`.
+        seconds: what fitting each entry took, where known.
+        seed: seed of the bootstrap.
+    """
+    scale, found = predictor.scale, entries[MODEL_NAME]
+    intervals, coverage, kappa = predictor.intervals, None, None
+    if intervals is not None:
+        coverage = interval_coverage(ratings, intervals.intervals(found, scale), intervals.coverage)
+    if not scale.is_continuous:
+        kappa = quadratic_weighted_kappa(ratings, decide(found, scale, "qwk", predictor.thresholds), scale)
+    return Assessment(
+        contest=run_contest(ratings, entries, scale, model=MODEL_NAME, seconds=seconds, seed=seed),
+        ratings=ratings,
+        probabilities=found,
+        coverage=coverage,
+        tuned_qwk=kappa,
+    )

@@ -17,6 +17,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from ratecast.errors import ConfigError
 
 SplitBy = Literal["random", "user", "item", "time", "column"]
+ClassWeights = Literal["none", "balanced"]
+
+Optimise = Literal["rmse", "mae", "accuracy", "qwk"]
+"""The metric that a single predicted rating is chosen for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,10 @@ class ColumnsConfig:
     """Column with the time of writing."""
     split_column: str | None = None
     """Column that says "train", "validation" or "test" for each review."""
+    use: str | None = None
+    """Columns, besides title and text, that the model may use: names separated by commas, also user, item and category."""
+    weight_column: str | None = None
+    """Column with how much each review counts in training: numbers of 0 or more, 1 where empty. Never found by itself."""
     query: str | None = None
     """SQL query that gives the table, for a database file; needed where it has several tables."""
     scale: str | None = None
@@ -67,16 +75,21 @@ class BackboneConfig:
     """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
     pooling: Literal["mean", "first"] = "mean"
     """How token vectors become one review vector."""
-    max_tokens: int = 128
-    """Longest input; of a longer review the beginning and the end are kept."""
+    pooled_layers: int = 1
+    """How many top layers the review vector is made of. More than one helps where only the head is trained."""
+    max_tokens: int | None = None
+    """Longest input; of a longer review the beginning and the end are kept. Up to 256 by default, as the time allows."""
     head_fraction: float = 0.5
     """Share of the kept tokens that is taken from the beginning of a longer review."""
     trained_layers: int | None = None
-    """How many top layers are trained: 0 trains the head only; all layers by default. The frozen layers are computed once."""
+    """How many top layers are trained: 0 trains the head only. All by default, or half of them where the time is short; the
+    frozen layers are computed once."""
     train_embeddings: bool = False
     """Whether the token embeddings are trained too."""
-    head: str = "softmax"
-    """Output head: softmax (a probability for each level) or regression (squared error)."""
+    head: str = "mixed"
+    """Output head: softmax (a probability for each level); the same with labels that fade by distance (soft), with squared
+    error (mixed), or with mistakes that cost more the farther they are (ordinal-log); corn or coral (level by level, whether
+    the rating is higher); regression (squared error)."""
     dropout: float = 0.1
     """Dropout of the review's vector before the head; inside the backbone there is none."""
 
@@ -89,12 +102,19 @@ class TrainConfig:
     """Peak learning rate of the backbone."""
     head_learning_rate: float = 1e-3
     """Peak learning rate of the head."""
-    epochs: float = 4.0
-    """Passes over the training reviews, at most."""
+    epochs: float | None = None
+    """Passes over the training reviews, at most. By default 3 over many reviews, up to 10 over few."""
     steps: int | None = None
     """Fixed number of steps in place of epochs; such a run is exactly repeatable and resumable."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What the backbone computes in while training. auto takes bfloat16 on processors that multiply it much faster."""
     batch_reviews: int = 16
     """Reviews in a batch."""
+    class_weights: ClassWeights = "none"
+    """With balanced, all levels count the same in training, however rare. Rare ones are then found more often, but the
+    probabilities are no longer calibrated: they overstate how often rare levels occur. Leave it at none to keep them true."""
+    label_smoothing: float = 0.0
+    """Share of each training label that is spread over all levels, for the heads with a softmax; against overconfidence."""
     warmup_fraction: float = 0.06
     """Share of the steps in which the learning rate rises; after them it falls."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -109,6 +129,43 @@ class TrainConfig:
     """Evaluations without improvement after which training stops."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints that --resume goes on from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrengthenConfig:
+    """What makes fine-tuning hold better on new reviews. All of it is off by default."""
+
+    layer_decay: float = 1.0
+    """Learning rate of each layer as a share of that of the layer above it; 1 gives all layers the same."""
+    average_decay: float = 0.0
+    """Keep a moving average of the weights in place of the weights: the share of it that each step leaves, such as 0.99."""
+    dropout_samples: int = 1
+    """Dropout masks that each batch's loss is the mean over."""
+    r_drop: float = 0.0
+    """Weight of the divergence between the predictions under two dropout masks (R-Drop), at the head, where the dropout is."""
+    reinitialised_layers: int = 0
+    """Top layers of the backbone that start from random weights, because their pretrained ones fit another task too well."""
+    adversarial: float = 0.0
+    """Length of a step against the loss, on what enters the first trained layer; the batch is learnt after it too."""
+    word_deletion: float = 0.0
+    """Probability that a word of a training text is left out, drawn anew in each pass; words such as "not" always stay."""
+    synonyms: float = 0.0
+    """Probability that a word of a training text is replaced by one of its synonyms, drawn anew in each pass."""
+    synonyms_file: str | None = None
+    """Thesaurus for them in the MyThes format, such as Debian's mythes-en-us: /usr/share/mythes/th_en_US_v2.dat."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerConfig:
+    """What the model answers with."""
+
+    optimise: Optimise = "rmse"
+    """Metric that the predicted rating shall be best in: rmse gives the mean, mae the median, accuracy the most probable level,
+    qwk levels cut at fitted thresholds. Predicting can ask for another one."""
+    blend: bool = True
+    """Whether linear models of the words join the backbone where that helps on the validation reviews."""
+    coverage: float = 0.9
+    """Share of the ratings that prediction intervals shall hold. Predicting can ask for another one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +188,8 @@ class FitConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    strengthen: StrengthenConfig = field(default_factory=StrengthenConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     time_budget: str | None = None
     """Upper limit from the start to the folder written: 90s, 10m, 1.5h. None by default."""
@@ -234,9 +293,11 @@ def parse_duration(text: str) -> float:
 
 
 _POSITIVE = {"learning_rate", "head_learning_rate", "epochs", "steps", "batch_reviews", "max_gradient_norm"}
-_POSITIVE |= {"evaluations_per_epoch", "patience", "checkpoint_seconds", "threads"}
-_NOT_NEGATIVE = {"weight_decay", "trained_layers", "seed"}
-_FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction"}
+_POSITIVE |= {"evaluations_per_epoch", "patience", "checkpoint_seconds", "threads", "pooled_layers"}
+_POSITIVE |= {"layer_decay", "dropout_samples"}
+_NOT_NEGATIVE = {"weight_decay", "trained_layers", "seed", "r_drop", "reinitialised_layers", "adversarial"}
+_FRACTIONS = {"head_fraction", "dropout", "warmup_fraction", "validation_fraction", "test_fraction", "label_smoothing"}
+_FRACTIONS |= {"average_decay", "word_deletion", "synonyms"}
 
 
 def _faults(config: FitConfig) -> Iterator[str]:
@@ -254,17 +315,42 @@ def _faults(config: FitConfig) -> Iterator[str]:
             yield f"{name} must be 0 or more, found {value}"
         if name in _FRACTIONS and not 0 <= value < 1:
             yield f"{name} must be at least 0 and below 1, found {value}"
-    if config.backbone.max_tokens < 8:
+    yield from _combined_faults(config)
+
+
+def _combined_faults(config: FitConfig) -> Iterator[str]:
+    if config.backbone.max_tokens is not None and config.backbone.max_tokens < 8:
         yield f"max_tokens must be at least 8, found {config.backbone.max_tokens}"
     if config.split.validation_fraction + config.split.test_fraction > 0.9:
         yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
     if config.split.validation_fraction == 0:
         yield "validation_fraction must be above 0: training stops on the validation reviews"
+    if not 0 < config.answer.coverage < 1:
+        yield f"coverage must be above 0 and below 1, found {config.answer.coverage}"
+    yield from _clashes(config.strengthen, config.backbone)
     if config.time_budget is not None:
         try:
             parse_duration(config.time_budget)
         except ConfigError as error:
             yield str(error)
+
+
+def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
+    """Settings that contradict each other, or that would do nothing without another one."""
+    trained = backbone.trained_layers
+    if strengthen.layer_decay > 1:
+        yield f"layer_decay must be at most 1, found {strengthen.layer_decay}"
+    if (strengthen.dropout_samples > 1 or strengthen.r_drop) and not backbone.dropout:
+        yield "dropout_samples and r_drop compare dropout masks, but dropout is 0: set it above 0"
+    if trained is not None and strengthen.reinitialised_layers > trained:
+        yield f"reinitialised_layers must be at most trained_layers={trained}, found {strengthen.reinitialised_layers}"
+    if trained is not None and (strengthen.word_deletion or strengthen.synonyms):
+        yield (
+            f"word_deletion and synonyms change the training texts in each pass, but trained_layers={trained} computes the "
+            "frozen layers once: leave trained_layers unset, or these at 0"
+        )
+    if strengthen.synonyms and strengthen.synonyms_file is None:
+        yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"
 
 
 @cache
@@ -295,7 +381,7 @@ def _build(kind: type[Any], mapping: Mapping[str, Any], prefix: str, faults: lis
         elif not _fits(value, hints[key]):
             faults.append(f"{name} must be {_type_name(hints[key])}, found {value!r}")
         else:
-            values[key] = float(value) if hints[key] is float else value
+            values[key] = float(value) if value is not None and hints[key] in {float, float | None} else value
     if faults:
         return None
     try:

@@ -69,8 +69,13 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 self._settings[name] = value
         return self
 
-    def fit(self, X: Sequence[str], y: ArrayLike) -> "RatingEstimator":  # noqa: N803 - scikit-learn's name
-        """Fit on texts and their ratings, shape ``(text,)``.
+    def fit(
+        self,
+        X: Sequence[str],  # noqa: N803 - scikit-learn's name
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> "RatingEstimator":
+        """Fit on texts and their ratings, shape ``(text,)``, of which each may have a weight of 0 or more, same shape.
 
         Raises:
             RatecastError: as `ratecast.fit` does.
@@ -78,7 +83,7 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         settings = {name.partition("__")[2] or name: value for name, value in self._settings.items()}
         folder = Path(self.out) if self.out else self._temporary_folder() / "model"
         reporter = ConsoleReporter() if self.verbose else SilentReporter()
-        self.model_ = fit(out=folder, texts=list(X), ratings=y, reporter=reporter, **settings)
+        self.model_ = fit(out=folder, texts=list(X), ratings=y, weights=sample_weight, reporter=reporter, **settings)
         self.classes_ = np.asarray(self.model_.scale.levels)
         return self
 

@@ -1,7 +1,9 @@
 """Predicting with a model folder: a chain of its components, without torch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -9,7 +11,13 @@ import numpy as np
 
 from ratecast.baseline.constant import ConstantModel
 from ratecast.baseline.linear import LinearTextModel
+from ratecast.combine.blend import Blend
+from ratecast.combine.decide import decide
+from ratecast.combine.effects import Effects
+from ratecast.combine.intervals import Intervals
+from ratecast.config import Optimise
 from ratecast.data import Source, load_reviews
+from ratecast.data.used import Kind
 from ratecast.errors import ModelFolderError
 from ratecast.evaluate.contest import Contest
 from ratecast.model.graph import OnnxGraph
@@ -29,7 +37,7 @@ class TextModel(Protocol):
 
 
 class Predictor:
-    """A loaded model.
+    """A loaded model: members whose probabilities are blended, and what is made of the blend.
 
     Args:
         folder: the model folder.
@@ -37,58 +45,103 @@ class Predictor:
         threads: processor threads; all cores by default.
 
     Raises:
-        ModelFolderError: if a file that is needed is missing or damaged.
+        ModelFolderError: if a file that is needed is missing or damaged, or the chain is of no kind that is known.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
         self._threads = threads
-        if len(manifest.chain) != 1:
-            raise ModelFolderError(f"{folder} chains {len(manifest.chain)} components; this version of ratecast knows one")
-        component = manifest.component(manifest.chain[0])
-        if component.kind != "onnx":
-            raise ModelFolderError(f"{folder} predicts with a component of the kind {component.kind!r}; expected 'onnx'")
-        verify(folder, component)
-        self._graph = OnnxGraph.load(folder, component, len(manifest.scale), threads)
+        kinds = [manifest.component(name).kind for name in manifest.chain]
+        if kinds not in (["blend"], ["blend", "effects"]):
+            raise ModelFolderError(
+                f"{folder} predicts with a chain of {', '.join(kinds) or 'nothing'}; expected a blend, and perhaps the "
+                "effects of columns: fit the model again, or upgrade ratecast"
+            )
+        blend, *effects = (self._checked(name) for name in manifest.chain)
+        self.blend = Blend.load(folder, list(blend.files), self.scale)
+        self.effects = Effects.load(folder, list(effects[0].files), self.scale) if effects else None
+        self._members = {name: self._load(self._checked(name)) for name in self.blend.members}
 
     @property
     def scale(self) -> RatingScale:
         """The scale that ratings are predicted on."""
         return self.manifest.scale
 
+    @property
+    def used(self) -> Mapping[str, Kind]:
+        """Columns besides the text that the model reads, and what they hold; `load_reviews` takes it as ``used``."""
+        return {} if self.effects is None else self.effects.kinds
+
+    @property
+    def optimise(self) -> Optimise:
+        """The metric that ratings are decided for unless another one is asked for."""
+        chosen: Optimise = self.manifest.about.get("optimise", "rmse")
+        return chosen
+
+    @cached_property
+    def intervals(self) -> Intervals | None:
+        """What makes prediction intervals; None if the model has none."""
+        for part in self.manifest.components:
+            if part.kind == "intervals":
+                return Intervals.load(self.folder, list(self._checked(part.name).files))
+        return None
+
+    @cached_property
+    def thresholds(self) -> FloatArray | None:
+        """Expected ratings at which levels begin where QWK counts, shape ``(level - 1,)``; None on a continuous scale."""
+        for part in self.manifest.components:
+            if part.kind == "thresholds":
+                return np.asarray(part.settings["thresholds"], dtype=np.float64)
+        return None
+
     def predict(
-        self, reviews: Sequence[str] | Sequence[Review] | Reviews | Source, *, reporter: Reporter | None = None
+        self,
+        reviews: Sequence[str] | Sequence[Review] | Reviews | Source,
+        *,
+        coverage: float | None = None,
+        optimise: Optimise | None = None,
+        reporter: Reporter | None = None,
     ) -> Predictions:
         """Predict the rating of each review.
 
         Args:
             reviews: texts, reviews, or a frame whose columns are found by name and content.
+            coverage: share of ratings that the intervals shall hold; the model's own, mostly 0.9, by default.
+            optimise: the metric that the ratings shall be best in: "rmse" (the mean), "mae" (the median), "accuracy" (the most
+                probable level) or "qwk" (levels cut at fitted thresholds); what the model was fitted for by default.
             reporter: shows the progress; nothing by default.
 
         Raises:
             DataError: if the input is none of these, or a frame without a text column.
+            ConfigError: if the coverage is not between 0 and 1, or the scale has no levels for the metric.
 
         Example:
             ``model.predict(["Great phone, poor battery"])[0].rating``
         """
-        batch = as_reviews(reviews)
-        texts = batch.joined()
-        probabilities, shortened = self._graph.explained(texts, reporter)
-        kept = self._graph.encoder.settings.max_tokens
-        warnings = tuple(
-            ("the text is empty",)
-            if not text.strip()
-            else (f"the middle of the text was left out: {kept} tokens are read",)
-            if is_short
-            else ()
-            for text, is_short in zip(texts, shortened, strict=True)
-        )
-        return Predictions(probabilities=probabilities, scale=self.scale, id=batch.id, warnings=warnings)
+        batch = as_reviews(reviews, self.used)
+        probabilities, warnings = self._explained(batch, reporter)
+        decided = decide(probabilities, self.scale, optimise or self.optimise, self.thresholds)
+        found = Predictions(probabilities=probabilities, scale=self.scale, id=batch.id, warnings=warnings, decided=decided)
+        if self.intervals is None:
+            return found
+        return replace(found, interval=self.intervals.intervals(probabilities, self.scale, coverage))
 
     def probabilities(self, texts: Sequence[str]) -> FloatArray:
         """Probability of each level, shape ``(text, level)``."""
-        return self._graph.probabilities(texts)
+        return self._explained(Reviews.from_texts(texts), None)[0]
+
+    def members(self, texts: Sequence[str], reporter: Reporter | None = None) -> dict[str, FloatArray]:
+        """What each member of the blend says by itself: probabilities of shape ``(text, level)`` by its name."""
+        return {
+            name: member.probabilities(texts, reporter) if isinstance(member, OnnxGraph) else member.probabilities(texts)
+            for name, member in self._members.items()
+        }
+
+    def combined(self, members: Mapping[str, FloatArray], reviews: Reviews) -> FloatArray:
+        """The model's probabilities, shape ``(review, level)``, from those of its members by name and the used columns."""
+        found = self.blend.apply(members)
+        return found if self.effects is None else self.effects.apply(found, reviews)
 
     def baselines(self) -> dict[str, TextModel]:
         """The simple models that this one was compared with, by name.
@@ -96,10 +149,13 @@ class Predictor:
         Raises:
             ModelFolderError: if a file of theirs is missing or damaged.
         """
-        return {name: self._baseline(self.manifest.component(name)) for name in self.manifest.baselines}
+        return {
+            name: self._members[name] if name in self._members else self._load(self._checked(name))
+            for name in self.manifest.baselines
+        }
 
     def contest(self) -> Contest:
-        """How the model compared with its baselines on the test reviews when it was fitted.
+        """How the model compared with its baselines on reviews that it did not learn from when it was fitted.
 
         Raises:
             ModelFolderError: if the folder's record of it is missing or damaged.
@@ -118,19 +174,43 @@ class Predictor:
         about = self.manifest.about
         lines = [f"model folder   {self.folder} ({size / 1e6:.0f} MB)", f"rating scale   {self.scale.describe()}"]
         lines += [f"{key.replace('_', ' '):<14} {value}" for key, value in about.items() if not isinstance(value, dict | list)]
-        lines += [f"predicts with  {' → '.join(self.manifest.chain)}"]
+        lines += [f"predicts with  {self.blend.describe()}"]
+        lines += [f"columns        {line}" for line in ([] if self.effects is None else self.effects.describe())]
+        if self.intervals is not None:
+            lines += [f"intervals      hold {100 * self.intervals.coverage:g} % of the ratings"]
         lines += [f"baselines      {', '.join(self.manifest.baselines) or 'none'}"]
         lines += [f"component      {part.name} ({part.kind}): {', '.join(part.files)}" for part in self.manifest.components]
         return lines
 
-    def _baseline(self, component: Component) -> TextModel:
+    def _explained(self, reviews: Reviews, reporter: Reporter | None) -> tuple[FloatArray, tuple[tuple[str, ...], ...]]:
+        """Level probabilities, shape ``(review, level)``, and what to know of each review."""
+        texts = reviews.joined()
+        found: dict[str, FloatArray] = {}
+        notes: list[tuple[str, ...]] = [() for _ in texts]
+        for name, member in self._members.items():
+            if isinstance(member, OnnxGraph):
+                found[name], shortened = member.explained(texts, reporter)
+                note = (f"the middle of the text was left out: {member.encoder.settings.max_tokens} tokens are read",)
+                notes = [note if is_short else () for is_short in shortened]
+            else:
+                found[name] = member.probabilities(texts)
+        warnings = [note if text.strip() else ("the text is empty",) for text, note in zip(texts, notes, strict=True)]
+        return self.combined(found, reviews), tuple(warnings)
+
+    def _checked(self, name: str) -> Component:
+        component = self.manifest.component(name)
         verify(self.folder, component)
+        return component
+
+    def _load(self, component: Component) -> OnnxGraph | LinearTextModel | ConstantModel:
         files = list(component.files)
+        if component.kind == "onnx":
+            return OnnxGraph.load(self.folder, component, len(self.scale), self._threads)
         if component.kind == "constant":
             return ConstantModel.load(self.folder, files, self.scale)
         if component.kind == "linear":
             return LinearTextModel.load(self.folder, files, self.scale)
-        raise ModelFolderError(f"{self.folder} has a baseline of the unknown kind {component.kind!r}; upgrade ratecast")
+        raise ModelFolderError(f"{self.folder} has a component of the unknown kind {component.kind!r}; upgrade ratecast")
 
 
 def load(folder: str | Path, *, threads: int | None = None) -> Predictor:
@@ -147,8 +227,8 @@ def load(folder: str | Path, *, threads: int | None = None) -> Predictor:
     return Predictor(path, read_manifest(path), threads)
 
 
-def as_reviews(reviews: Any) -> Reviews:
-    """Reviews from texts, single reviews or a frame."""
+def as_reviews(reviews: Any, used: Mapping[str, Kind] | None = None) -> Reviews:
+    """Reviews from texts, single reviews or a frame; of a frame also the used columns."""
     if isinstance(reviews, Reviews):
         return reviews
     if isinstance(reviews, np.ndarray) and reviews.ndim == 1:
@@ -157,4 +237,4 @@ def as_reviews(reviews: Any) -> Reviews:
         return Reviews.from_reviews(reviews)
     if isinstance(reviews, str | list | tuple):
         return Reviews.from_texts(reviews)
-    return load_reviews(reviews, need_rating=False, drop_duplicates=False).reviews
+    return load_reviews(reviews, need_rating=False, drop_duplicates=False, used=used or {}).reviews

@@ -1,8 +1,9 @@
 """What flows through ratecast: reviews in, predictions out, each as a batch of columns."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +16,17 @@ StringArray = NDArray[np.object_]
 
 TimeArray = NDArray[np.datetime64]
 
+_GROUPS: Final = ("numbers", "labels")  # fields of `Reviews` that hold several columns by name
+_WHOLE: Final = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """One review to be rated; only the text is needed."""
+    """One review to be rated; only the text is needed.
+
+    Attributes:
+        columns: values of further columns that the model uses, by name.
+    """
 
     text: str
     id: str | None = None
@@ -26,6 +34,7 @@ class Review:
     item: str | None = None
     user: str | None = None
     category: str | None = None
+    columns: Mapping[str, str | float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +47,9 @@ class Reviews:
         rating: ratings in units of the scale, NaN where a review has none; None if no review has one.
         title, item, user, category: strings, None where absent.
         time: when the review was written, NaT where unknown.
-        numbers: further numeric columns by name.
+        weight: how much each review counts in training, 0 or more; None if all count the same.
+        numbers: further numeric columns by name, NaN where a review has no value.
+        labels: further columns of categories by name, None where a review has no value.
         split: the part ("train", "validation" or "test") that the user assigned each review to.
 
     Raises:
@@ -53,7 +64,9 @@ class Reviews:
     user: StringArray | None = None
     category: StringArray | None = None
     time: TimeArray | None = None
+    weight: FloatArray | None = None
     numbers: Mapping[str, FloatArray] = field(default_factory=dict)
+    labels: Mapping[str, StringArray] = field(default_factory=dict)
     split: StringArray | None = None
 
     def __post_init__(self) -> None:
@@ -64,19 +77,21 @@ class Reviews:
                 raise ShapeError(f"the column {name!r} has the shape {column.shape}, the texts have ({len(self.text)},)")
 
     @classmethod
-    def from_texts(cls, texts: Sequence[str], ratings: ArrayLike | None = None) -> "Reviews":
-        """Reviews of bare texts, with their ratings if there are any.
+    def from_texts(cls, texts: Sequence[str], ratings: ArrayLike | None = None, weights: ArrayLike | None = None) -> "Reviews":
+        """Reviews of bare texts, with their ratings and sample weights if there are any.
 
         Raises:
             DataError: if a text is not a string.
-            ShapeError: if there are not as many ratings as texts.
+            ShapeError: if there are not as many ratings or weights as texts.
         """
         if isinstance(texts, str):
             raise DataError("expected a list of texts, found one string; put it into a list")
         for row, text in enumerate(texts):
             if not isinstance(text, str):
                 raise DataError(f"text {row} is of type {type(text).__name__}; expected a string")
-        return cls(text=strings(texts), rating=None if ratings is None else np.asarray(ratings, dtype=np.float64))
+        rating = None if ratings is None else np.asarray(ratings, dtype=np.float64)
+        weight = None if weights is None else np.asarray(weights, dtype=np.float64)
+        return cls(text=strings(texts), rating=rating, weight=weight)
 
     @classmethod
     def from_reviews(cls, reviews: Sequence[Review]) -> "Reviews":
@@ -87,7 +102,11 @@ class Reviews:
             if any(value is not None for value in column):
                 columns[name] = column
         ids = strings(str(row) if review.id is None else review.id for row, review in enumerate(reviews))
-        return cls(id=ids, **columns)
+        names = dict.fromkeys(name for review in reviews for name in review.columns)
+        labels = {name: strings(as_label(review.columns.get(name)) for review in reviews) for name in names}
+        # Only the model knows whether it reads a column as categories or as numbers, so it finds both.
+        numbers = {name: np.array([_as_number(label) for label in column]) for name, column in labels.items()}
+        return cls(id=ids, labels=labels, numbers=numbers, **columns)
 
     def __len__(self) -> int:
         return len(self.text)
@@ -98,7 +117,9 @@ class Reviews:
         if chosen.dtype != np.bool_:
             chosen = chosen.astype(np.int64)
         columns: dict[str, Any] = {name: column[chosen] for name, column in self._columns() if "." not in name}
-        return Reviews(numbers={name: column[chosen] for name, column in self.numbers.items()}, **columns)
+        for group in _GROUPS:
+            columns[group] = {name: column[chosen] for name, column in getattr(self, group).items()}
+        return Reviews(**columns)
 
     def rated(self) -> FloatArray:
         """The ratings.
@@ -119,8 +140,8 @@ class Reviews:
     def _columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
         for part in fields(self):
             value = getattr(self, part.name)
-            if part.name == "numbers":
-                yield from ((f"numbers.{name}", column) for name, column in value.items())
+            if part.name in _GROUPS:
+                yield from ((f"{part.name}.{name}", column) for name, column in value.items())
             elif value is not None:
                 yield part.name, value
 
@@ -130,7 +151,7 @@ class Prediction:
     """What a model says of one review.
 
     Attributes:
-        rating: expected rating, which minimises squared error.
+        rating: the rating for the metric that counts; by default the expected rating, which minimises squared error.
         median: median rating, which minimises absolute error.
         mode: most probable level.
         probabilities: probability of each level by the level's value; they sum to one.
@@ -158,6 +179,7 @@ class Predictions(Sequence[Prediction]):
         id: the reviews' ids, shape ``(review,)``.
         interval: shape ``(review, 2)``, if the model has intervals.
         warnings: for each review what to know before trusting its prediction.
+        decided: ratings for the metric that counts, shape ``(review,)``; the expected ratings if None.
     """
 
     probabilities: FloatArray
@@ -165,15 +187,18 @@ class Predictions(Sequence[Prediction]):
     id: StringArray | None = None
     interval: FloatArray | None = None
     warnings: tuple[tuple[str, ...], ...] | None = None
+    decided: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.probabilities.ndim != 2 or self.probabilities.shape[1] != len(self.scale):
             raise ShapeError(f"expected probabilities of shape (review, {len(self.scale)}), found {self.probabilities.shape}")
+        if self.interval is not None and self.interval.shape != (len(self.probabilities), 2):
+            raise ShapeError(f"expected intervals of shape ({len(self.probabilities)}, 2), found {self.interval.shape}")
 
     @property
     def rating(self) -> FloatArray:
-        """Expected ratings, shape ``(review,)``."""
-        return self.scale.mean(self.probabilities)
+        """Ratings for the metric that counts, by default the expected ratings; shape ``(review,)``."""
+        return self.scale.mean(self.probabilities) if self.decided is None else self.decided
 
     @property
     def median(self) -> FloatArray:
@@ -195,7 +220,7 @@ class Predictions(Sequence[Prediction]):
         row = range(len(self))[index]
         probabilities = self.probabilities[row : row + 1]
         return Prediction(
-            rating=float(self.scale.mean(probabilities)[0]),
+            rating=float(self.rating[row]) if self.decided is not None else float(self.scale.mean(probabilities)[0]),
             median=float(self.scale.median(probabilities)[0]),
             mode=float(self.scale.mode(probabilities)[0]),
             probabilities=dict(zip(self.scale.levels, map(float, probabilities[0]), strict=True)),
@@ -207,14 +232,40 @@ class Predictions(Sequence[Prediction]):
     def columns(self) -> dict[str, FloatArray]:
         """The columns that prediction adds to a table, by name, each of shape ``(review,)``.
 
-        ``predicted_rating``, ``predicted_median``, ``predicted_mode`` and, for each level, ``p_<level>``; on a continuous
-        scale quantile columns ``q_<percent>`` in place of the levels' probabilities.
+        ``predicted_rating``, ``predicted_median``, ``predicted_mode``; ``predicted_low`` and ``predicted_high`` if the model
+        has intervals; and, for each level, ``p_<level>``; on a continuous scale quantile columns ``q_<percent>`` in place of
+        the levels' probabilities.
         """
         found = {"predicted_rating": self.rating, "predicted_median": self.median, "predicted_mode": self.mode}
+        if self.interval is not None:
+            found |= {"predicted_low": self.interval[:, 0], "predicted_high": self.interval[:, 1]}
         if self.scale.is_continuous:
             quantiles = self.scale.quantiles(self.probabilities, QUANTILES)
             return found | {f"q_{fraction * 100:g}": quantiles[:, index] for index, fraction in enumerate(QUANTILES)}
         return found | {f"p_{label}": self.probabilities[:, index] for index, label in enumerate(self.scale.labels)}
+
+
+def as_label(value: object) -> str | None:
+    """The category that a value names, whether it was stored as a text, a number or a boolean; None if there is none.
+
+    Example:
+        >>> as_label(" Books "), as_label(2.0), as_label("2.0"), as_label(True), as_label(float("nan"))
+        ('Books', '2', '2', 'true', None)
+    """
+    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        return None
+    text = str(value).strip()
+    if text.lower() in {"true", "false"}:
+        return text.lower()
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text or None
+
+
+def _as_number(label: str | None) -> float:
+    try:
+        return float(label or "nan")
+    except ValueError:
+        return float("nan")
 
 
 def strings(values: Any) -> StringArray:

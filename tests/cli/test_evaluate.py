@@ -22,8 +22,8 @@ def test_the_contest_and_its_verdict_are_printed(tiny_model: Path, rated: Path, 
     header, *rows, _ = table.splitlines()
     assert header.split()[:3] == ["Model", "RMSE", "MSE"]
     names = [row.split("  ")[0] for row in rows]
-    assert names == ["constant", "tfidf-logistic", "tfidf-ridge", "fine-tuned model"]
-    assert verdict.startswith("The fine-tuned model ")
+    assert names == ["constant", "tfidf-logistic", "tfidf-ridge", "model"]
+    assert verdict.startswith("The model ")
     assert "120 read, 120 kept" in captured.err
 
 

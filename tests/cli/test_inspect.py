@@ -43,5 +43,5 @@ def test_a_model(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(tiny_model)]) == 0
     shown = capsys.readouterr().out
     assert "1..5" in shown
-    assert "fine-tuned model" in shown
+    assert "\nmodel " in shown
     assert run(["inspect", str(tiny_model), "--text-column", "body"]) == 2

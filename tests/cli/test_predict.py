@@ -11,10 +11,13 @@ from arro3.io import read_parquet
 
 import ratecast
 from ratecast.cli import run
-from ratecast.cli.predict import with_predictions
+from ratecast.cli.predict import _show, with_predictions
+from ratecast.cli.show import Output
 from ratecast.data.table import build_table
-from ratecast.records import Predictions
+from ratecast.records import Predictions, Reviews
 from ratecast.scale import RatingScale
+
+PREDICTED = ("predicted_rating", "predicted_median", "predicted_mode", "predicted_low", "predicted_high")
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -39,13 +42,26 @@ def test_added_columns_take_the_place_of_older_ones() -> None:
     assert scored["p_1"].to_pylist() == [0.25]
 
 
+def test_intervals_are_shown_in_bars_and_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    for count in (1, 6):
+        predictions = Predictions(
+            probabilities=np.tile([0.25, 0.75], (count, 1)),
+            scale=RatingScale.parse("1..2"),
+            interval=np.tile([1.0, 2.0], (count, 1)),
+        )
+        _show(Output(), Reviews.from_texts(["fine"] * count), predictions)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[2] == "  between 1 and 2"
+    assert shown[5:7] == ["rating  median  mode  between  text", "  1.75       2     2   1 to 2  fine"]
+
+
 def test_a_table_keeps_its_columns_and_the_order_of_its_rows(tiny_model: Path, tmp_path: Path) -> None:
     texts = ["the movie was great", "", "awful and bad", "the movie was great"]
     rows = [{"number": 10 - row, "text": text, "stars": 3} for row, text in enumerate(texts)]
     out = tmp_path / "scored.parquet"
     assert run(["predict", str(tiny_model), str(write_csv(tmp_path / "new.csv", rows)), "--out", str(out)]) == 0
     scored = read_parquet(str(out)).read_all()
-    added = ["predicted_rating", "predicted_median", "predicted_mode", "p_1", "p_2", "p_3", "p_4", "p_5"]
+    added = [*PREDICTED, "p_1", "p_2", "p_3", "p_4", "p_5"]
     assert scored.column_names == ["number", "text", "stars", *added]
     assert scored["number"].to_pylist() == [10, 9, 8, 7]
     expected = ratecast.load(tiny_model).predict(texts)
@@ -60,16 +76,17 @@ def test_a_table_may_be_scored_again_into_itself(tiny_model: Path, tmp_path: Pat
     capsys.readouterr()
     assert run(["predict", str(tiny_model), path, "--out", path]) == 0
     assert Path(path).read_bytes() == first
-    assert "replaced the columns predicted_rating, predicted_median, predicted_mode, p_1" in capsys.readouterr().err
+    assert f"replaced the columns {', '.join(PREDICTED)}, p_1" in capsys.readouterr().err
 
 
 def test_texts_are_shown_with_bars(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["predict", str(tiny_model), "--text", "Great [phone]", "--text", "bad"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Great [phone]"
-    assert lines[1].startswith("  expected rating ")
-    assert len(lines) == 2 * (2 + 5) + 1
-    shares = [float(line.split()[-1].rstrip("%")) for line in lines[2:7]]
+    assert lines[1].startswith("  predicted rating ")
+    assert lines[2].startswith("  between ")
+    assert len(lines) == 2 * (3 + 5) + 1
+    shares = [float(line.split()[-1].rstrip("%")) for line in lines[3:8]]
     assert math.isclose(sum(shares), 100, abs_tol=0.5)
 
 
@@ -77,8 +94,8 @@ def test_many_reviews_are_shown_as_a_table(tiny_model: Path, tmp_path: Path, cap
     path = write_csv(tmp_path / "new.csv", [{"body": f"the room {number} was fine"} for number in range(6)])
     assert run(["predict", str(tiny_model), str(path), "--text-column", "body"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["rating", "median", "mode", "text"]
-    assert [line.split(maxsplit=3)[3] for line in lines[1:]] == [f"the room {number} was fine" for number in range(6)]
+    assert lines[0].split() == ["rating", "median", "mode", "between", "text"]
+    assert [line.split(maxsplit=6)[6] for line in lines[1:]] == [f"the room {number} was fine" for number in range(6)]
     assert all(1 <= float(line.split()[0]) <= 5 for line in lines[1:])
 
 

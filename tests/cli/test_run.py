@@ -53,6 +53,7 @@ def test_a_bug_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> N
         (["fit", "a.csv", "--out", "model", "--time-budget", "soon"], "cannot read the duration 'soon'"),
         (["evaluate", "model"], "SOURCE"),
         (["evaluate", "model", "a.csv", "--epochs", "2"], "--epochs"),
+        (["compare", "a", "b", "c.csv"], "found the models none and the tables a, b, c.csv"),
         (["predict"], "MODEL"),
         (["inspect"], "PATH"),
         (["sample"], "OUT"),

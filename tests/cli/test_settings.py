@@ -31,6 +31,7 @@ def test_fit_has_a_flag_for_every_setting_with_its_default_and_a_help_text() -> 
         about = parameters[name].annotation.__metadata__[0]
         assert about.help, name
         assert about.help[0].isupper(), name
+        assert "\n" not in about.help, name
     assert parameters["learning_rate"].default == 1e-4
 
 
@@ -39,11 +40,10 @@ def test_help_groups_the_flags_by_stage(capsys: pytest.CaptureFixture[str]) -> N
     app.default(fit)
     app.help_print([])
     shown = capsys.readouterr().out
-    places = [
-        shown.index(f" {title} ") for title in ("Columns", "Split", "Backbone and head", "Training", "Tracking", "Whole run")
-    ]
+    titles = ("Columns", "Split", "Backbone and head", "Training", "Stronger fine-tuning", "Tracking", "Whole run")
+    places = [shown.index(f" {title} ") for title in titles]
     assert places == sorted(places)
-    assert places[3] < shown.index("--learning-rate") < places[4]
+    assert places[3] < shown.index("--learning-rate") < places[4] < shown.index("--layer-decay") < places[5]
     for name in SETTINGS:
         assert f"--{name.replace('_', '-')}" in shown
 

@@ -80,7 +80,7 @@ def test_prediction_with_bars(capsys: pytest.CaptureFixture[str]) -> None:
     show_prediction(Output(), "Great [phone]\npoor battery", predictions[0])
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
         "Great [phone] poor battery",
-        "  expected rating 1.45, median 1, most probable 1",
+        "  predicted rating 1.45, median 1, most probable 1",
         "    1 ███████████████                 50.0%",
         "  1.5 ███                             10.0%",
         "    2 ████████████                    40.0%",

@@ -171,6 +171,28 @@ def test_all_columns_reach_the_reviews() -> None:
     assert "1 cell of the time column 'date' could not be read as a time and counts as unknown" in loaded.report.notes
 
 
+WEIGHTED: dict[str, list[Any]] = {"text": ["a", "b", "c", "", "e"], "stars": [1, 5, 3, 4, 2]}
+
+
+def test_weights_come_from_the_named_column_only() -> None:
+    columns = WEIGHTED | {"weight": ["2", None, "0,5", "-1", "nan"]}  # the fourth row has no text and is dropped
+    loaded = load(columns, ColumnsConfig(weight_column="weight"))
+    assert loaded.reviews.weight is not None
+    assert loaded.reviews.weight.tolist() == [2.0, 1.0, 0.5, 1.0]
+    assert loaded.report.columns.weight == "weight"
+    assert "2 rows have no weight and count as 1" in loaded.report.notes
+    unnamed = load(WEIGHTED | {"weight": [2.0, 1.0, 0.5, -1.0, 3.0]})
+    assert unnamed.reviews.weight is None
+    assert unnamed.report.columns.numbers == ("weight",)
+
+
+@pytest.mark.parametrize("cell", ["-0.5", "heavy", "inf"])
+def test_weights_that_cannot_be_used_are_refused(cell: str) -> None:
+    columns = WEIGHTED | {"w": ["1", "1", cell, "1", "1"]}
+    with pytest.raises(DataError, match=f"the weight column 'w' holds '{cell}' in row 2; expected numbers of 0 or more"):
+        load(columns, ColumnsConfig(weight_column="w"))
+
+
 def test_a_time_column_without_times_is_left_out_and_told() -> None:
     loaded = load({"text": ["a", "b"], "stars": [1, 5], "date": ["soon", "later"]})
     assert loaded.reviews.time is None

@@ -1,16 +1,19 @@
 """The exported graph against torch."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
+import torch
 
 from ratecast.config import BackboneConfig
 from ratecast.errors import ModelFolderError
 from ratecast.model.backbone import load_backbone
 from ratecast.model.export import export_rater, torch_probabilities
 from ratecast.model.graph import OnnxGraph
-from ratecast.model.heads import HEADS, create_head
+from ratecast.model.heads import HEADS, Head, create_head
 from ratecast.model.rater import Rater
 from ratecast.model.store import Component
 from ratecast.scale import RatingScale
@@ -35,6 +38,44 @@ def test_graph_agrees_with_torch(exported: tuple[Rater, Path, Component]) -> Non
     rater, folder, component = exported
     graph = OnnxGraph.load(folder, component, 5)
     np.testing.assert_allclose(graph.probabilities(TEXTS), torch_probabilities(rater, graph.encoder, TEXTS), atol=1e-4)
+
+
+class HeadGraph(torch.nn.Module):
+    """A head as it is exported with a backbone: vectors to level probabilities."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Level probabilities, shape ``(batch, level)``."""
+        return self.head.probabilities(self.head(vectors))
+
+
+@pytest.mark.parametrize("scale", ["0,1", "0..20"])
+@pytest.mark.parametrize("name", HEADS)
+def test_head_can_be_exported_for_any_scale(name: str, scale: str, tmp_path: Path) -> None:
+    levels = RatingScale.parse(scale)
+    graph = HeadGraph(create_head(name, 8, levels, np.asarray(levels.levels))).eval()
+    torch.nn.init.normal_(graph.head.linear.weight)
+    vectors = torch.randn(32, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own deprecated calls, as in ratecast.model.export
+        torch.onnx.export(
+            graph,
+            (vectors[:2],),
+            str(tmp_path / "head.onnx"),
+            dynamo=True,
+            input_names=["vectors"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+    session = onnxruntime.InferenceSession(tmp_path / "head.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"vectors": vectors.numpy()})
+    with torch.inference_mode():
+        np.testing.assert_allclose(found, graph(vectors).numpy(), atol=1e-5)
+    assert found.std(axis=0).max() > 0.01
 
 
 def test_review_does_not_depend_on_its_neighbours(exported: tuple[Rater, Path, Component]) -> None:

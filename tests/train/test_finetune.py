@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from sklearn.utils.class_weight import compute_sample_weight
 
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.model.heads import HEADS
@@ -35,7 +37,19 @@ def weights_of(tuned: FineTuned) -> dict[str, torch.Tensor]:
 
 
 def tune(parts: Parts, run: Run) -> FineTuned:
-    return finetune(parts, SCALE, run, time_left=None, reviews_after=0)
+    return tune_within(parts, run, None)
+
+
+def tune_within(parts: Parts, run: Run, time_left: Callable[[], float] | None) -> FineTuned:
+    tuned = finetune(parts, SCALE, run, time_left=time_left, reviews_after=0)
+    assert tuned is not None
+    return tuned
+
+
+def written_thesaurus(folder: Path) -> str:
+    path = folder / "thesaurus.dat"
+    path.write_text("UTF-8\nroom|1\n(noun)|hotel\nfood|1\n(noun)|story|movie\n", encoding="utf-8")
+    return str(path)
 
 
 class StoppedError(Exception):
@@ -64,8 +78,10 @@ class InterruptingReporter:
         yield advance
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("trained_layers", [None, 1, 0])
+@pytest.mark.parametrize(
+    ("head", "trained_layers"),
+    [*((head, None) for head in HEADS), *((head, layers) for head in ("softmax", "coral", "regression") for layers in (1, 0))],
+)
 def test_learns_what_the_words_say(
     parts: Parts, run_of: RunOf, head: str, trained_layers: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,23 +92,91 @@ def test_learns_what_the_words_say(
     assert tuned.result.best_rmse < 0.6 * curve[0]
 
 
+def half_wrong(reviews: Reviews) -> Reviews:
+    """Reviews every other of which has its rating upside down, and the weight 0."""
+    wrong = np.arange(len(reviews)) % 2 == 1
+    return replace(reviews, rating=np.where(wrong, 6 - reviews.rated(), reviews.rated()), weight=np.where(wrong, 0.0, 3.0))
+
+
+def test_reviews_without_weight_teach_nothing(parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    weighted = parts | {"train": half_wrong(parts["train"])}
+    before = tune(weighted, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12)).before
+    assert before is not None
+    assert np.sqrt(np.mean((SCALE.mean(before) - parts["test"].rated()) ** 2)) < 1.0
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
+    tuned = tune(weighted, run_of(epochs=12.0, patience=50, head_learning_rate=1e-2))
+    assert tuned.result.best_rmse < 0.6 * tuned.result.curve[0]["validation_rmse"]
+
+
+def test_equal_weights_change_nothing_and_balanced_levels_are_sample_weights(parts: Parts, run_of: RunOf) -> None:
+    train = parts["train"].take((parts["train"].rated() > 2) | (np.arange(240) % 7 == 0))
+    plain, equal, by_level, by_review = (
+        weights_of(tune(parts | {"train": replace(train, weight=weight)}, run_of(steps=4, class_weights=class_weights)))
+        for weight, class_weights in (
+            (None, "none"),
+            (np.full(len(train), 5.0), "none"),
+            (None, "balanced"),
+            (compute_sample_weight("balanced", train.rated()), "none"),
+        )
+    )
+    assert all(torch.equal(plain[name], equal[name]) for name in plain)
+    assert not torch.allclose(plain["head.linear.bias"], by_level["head.linear.bias"], atol=1e-2)
+    for name, value in by_review.items():
+        torch.testing.assert_close(value, by_level[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_label_smoothing_reaches_the_head(parts: Parts, run_of: RunOf) -> None:
+    head = tune(parts, run_of(steps=1, label_smoothing=0.1)).rater.head
+    np.testing.assert_allclose(head.get_buffer("targets")[0], [0.92, 0.02, 0.02, 0.02, 0.02], rtol=1e-6)
+
+
 def test_head_on_the_untrained_backbone_learns_too(parts: Parts, run_of: RunOf) -> None:
     tuned = tune(parts, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12))
+    assert tuned.before is not None
     error = SCALE.mean(tuned.before) - parts["test"].rated()
     assert np.sqrt(np.mean(error**2)) < 0.8
 
 
-@pytest.mark.parametrize("settings", [{}, {"trained_layers": 1}, {"trained_layers": 0}, {"head": "regression"}])
-def test_a_run_that_was_killed_ends_with_the_same_weights(parts: Parts, run_of: RunOf, settings: dict[str, object]) -> None:
-    fixed = {"steps": 25, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings}
-    whole = weights_of(tune(parts, run_of(folder="whole", **fixed)))
+STRENGTHENED = {
+    "layer_decay": 0.7,
+    "average_decay": 0.9,
+    "dropout_samples": 3,
+    "r_drop": 0.5,
+    "reinitialised_layers": 1,
+    "adversarial": 0.3,
+}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"trained_layers": 1},
+        {"trained_layers": 0},
+        {"head": "regression"},
+        {"head": "coral"},
+        STRENGTHENED,
+        STRENGTHENED | {"trained_layers": 1, "head": "regression"},
+        {"word_deletion": 0.2, "synonyms": 0.3, "batch_reviews": 30},  # eight steps to a pass: others are drawn in each session
+    ],
+)
+def test_a_run_that_was_killed_ends_with_the_same_weights(
+    parts: Parts, run_of: RunOf, settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)  # else the weights before training would be the best
+    thesaurus = {"synonyms_file": written_thesaurus(tmp_path)} if "synonyms" in settings else {}
+    fixed = {"steps": 25, "patience": 50, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings, **thesaurus}
+    whole = tune(parts, run_of(folder="whole", **fixed))
+    assert whole.result.best_step > 14
     for stop in (3, 11):  # killed twice: in the first session after three steps, in the second after eleven more
         with pytest.raises(StoppedError):
             tune(parts, replace(run_of(resume=True, **fixed), reporter=InterruptingReporter(stop)))
     resumed = tune(parts, run_of(resume=True, **fixed))
     assert resumed.result.steps == 25
-    for name, value in weights_of(resumed).items():
-        torch.testing.assert_close(value, whole[name], rtol=0, atol=0, msg=name)
+    for name, value in weights_of(whole).items():
+        torch.testing.assert_close(weights_of(resumed)[name], value, rtol=0, atol=0, msg=name)
+    curves = [[point["validation_rmse"] for point in tuned.result.curve] for tuned in (whole, resumed)]
+    assert curves[0] == curves[1]
 
 
 def test_a_process_killed_while_training_leaves_a_whole_checkpoint(parts: Parts, run_of: RunOf) -> None:
@@ -202,16 +286,14 @@ def test_patience_stops_a_run_that_does_not_improve(parts: Parts, run_of: RunOf)
 def test_time_limit_is_kept_and_ends_the_schedule(parts: Parts, run_of: RunOf) -> None:
     run = run_of(epochs=10_000.0, patience=10_000)
     started = time.monotonic()
-    tuned = finetune(parts, SCALE, run, time_left=lambda: started + 6 - time.monotonic(), reviews_after=0)
+    tuned = tune_within(parts, run, lambda: started + 6 - time.monotonic())
     assert time.monotonic() - started < 8
     assert tuned.result.stopped_by == "time budget"
     assert tuned.result.steps > 10
 
 
-def test_no_time_at_all_leaves_the_head_on_the_untrained_backbone(parts: Parts, run_of: RunOf) -> None:
-    tuned = finetune(parts, SCALE, run_of(), time_left=lambda: 0.0, reviews_after=0)
-    assert tuned.result.steps == 0
-    assert tuned.result.best_step == 0
+def test_no_time_at_all_is_not_worth_a_start(parts: Parts, run_of: RunOf) -> None:
+    assert finetune(parts, SCALE, run_of(), time_left=lambda: 0.0, reviews_after=0) is None
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])

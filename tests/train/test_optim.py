@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
+from transformers import AutoModel, LlamaConfig, get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from ratecast.config import BackboneConfig, TrainConfig
 from ratecast.model.backbone import load_backbone, set_trained
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
 from ratecast.scale import RatingScale
-from ratecast.train.optim import create_optimizer, schedule, set_learning_rates
+from ratecast.train.optim import create_optimizer, learning_rates, schedule, set_learning_rates
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,35 @@ def test_only_trained_matrices_decay(tiny_backbone: Path) -> None:
     assert inside == {id(weight) for weight in rater.parameters() if weight.requires_grad}
     set_learning_rates(optimizer, TrainConfig(schedule="constant"), 0.5)
     assert {group["lr"] for group in optimizer.param_groups} == {1e-4, 1e-3}
+
+
+def test_layer_rates_by_name(tiny_backbone: Path) -> None:
+    backbone = load_backbone(BackboneConfig(backbone=str(tiny_backbone), max_tokens=16))
+    head = create_head("softmax", 32, RatingScale.parse("1..5"), np.array([1.0, 5.0]))
+    set_trained(backbone.model, trained_layers=None, train_embeddings=False)
+    rater = Rater(backbone.model, head, pooling="mean")
+    config = TrainConfig(learning_rate=1e-4, head_learning_rate=3e-3)
+    rates = learning_rates(rater, config, 0.5)
+    assert rates["head.linear.weight"] == rates["head.linear.bias"] == 3e-3
+    parts = {"embeddings.": 0.25e-4, "encoder.layer.0.": 0.5e-4, "encoder.layer.1.": 1e-4}
+    for part, rate in parts.items():
+        found = {name: value for name, value in rates.items() if name.startswith(f"backbone.{part}")}
+        assert found
+        assert set(found.values()) == {rate}, part
+    assert "backbone.embeddings.word_embeddings.weight" not in rates
+    assert len(rates) == sum(weight.requires_grad for weight in rater.parameters())
+    assert set(learning_rates(rater, config).values()) == {1e-4, 3e-3}
+    optimizer = create_optimizer(rater, config, 0.5)
+    of_weight = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    assert of_weight == {id(rater.get_parameter(name)): rate for name, rate in rates.items()}
+    set_learning_rates(optimizer, TrainConfig(schedule="cosine", warmup_fraction=0.5), 0.25)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.125e-4, 0.25e-4, 0.5e-4, 1.5e-3}
+
+
+def test_what_follows_the_layers_has_the_rate_of_the_top() -> None:
+    config = LlamaConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, vocab_size=100)
+    head = create_head("softmax", 32, RatingScale.parse("1..5"), np.array([1.0, 5.0]))
+    rates = learning_rates(Rater(AutoModel.from_config(config), head, pooling="mean"), TrainConfig(learning_rate=1.0), 0.5)
+    assert rates["backbone.norm.weight"] == rates["backbone.layers.2.mlp.up_proj.weight"] == 1.0
+    assert rates["backbone.layers.0.input_layernorm.weight"] == 0.25
+    assert rates["backbone.embed_tokens.weight"] == 0.125

@@ -1,14 +1,16 @@
 """Simple models that every rating model is compared with; a large one that does not beat them is not worth its cost."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+import numpy as np
 
 from ratecast.baseline.constant import ConstantModel, fit_constant
 from ratecast.baseline.linear import LinearTextModel, RegressionTask, fit_logistic, fit_ridge
 from ratecast.progress import Reporter
-from ratecast.records import Reviews
-from ratecast.scale import RatingScale
+from ratecast.records import Reviews, strings
+from ratecast.scale import FloatArray, RatingScale
 
 __all__ = [
     "Baseline",
@@ -31,21 +33,26 @@ class Baseline:
 
     Attributes:
         kind: how the model folder calls models of this kind: "constant" or "linear".
-        model: gives probabilities for texts.
+        model: gives probabilities for texts; fitted to the training and the validation reviews.
+        validation: probabilities of the validation reviews by a model that learned from the training reviews alone, shape
+            ``(review, level)``.
         seconds: what fitting it took, the making of features included.
     """
 
     kind: str
     model: ConstantModel | LinearTextModel
+    validation: FloatArray
     seconds: float
 
 
 def fit_baselines(
-    train: Reviews, validation: Reviews, scale: RatingScale, *, seed: int, reporter: Reporter
+    train: Reviews, validation: Reviews, scale: RatingScale, *, seed: int, reporter: Reporter, most_reviews: int | None = None
 ) -> dict[str, Baseline]:
     """Fit every baseline on rated reviews.
 
-    Where the training texts hold nothing to count (punctuation only), the constant baseline is the only one.
+    The penalties of the linear ones are chosen on the validation reviews, and the chosen models are then fitted to the
+    training and validation reviews together. Where the training texts hold nothing to count (punctuation only), the constant
+    baseline is the only one.
 
     Args:
         train: reviews that the baselines learn from, of two different levels at least.
@@ -53,6 +60,7 @@ def fit_baselines(
         scale: the ratings' scale.
         seed: decides every random choice.
         reporter: shows progress.
+        most_reviews: training reviews that the linear ones learn from, at most; drawn at random.
 
     Returns:
         The baselines by name, the simplest first.
@@ -61,19 +69,44 @@ def fit_baselines(
         DataError: if the training ratings are all of one level.
         MissingExtraError: if scikit-learn is not installed.
     """
+    if most_reviews is not None and len(train) > most_reviews:
+        reporter.tell(f"the linear models learn from {most_reviews:,} of {len(train):,} training reviews: the time is short")
+        train = train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:most_reviews]))
     found: dict[str, Baseline] = {}
-    with reporter.track("baselines", total=2 + len(LINEAR)) as advance:
+    with reporter.track("baselines", total=3 + 2 * len(LINEAR)) as advance:
         begun = time.perf_counter()
         constant = fit_constant(train.rated(), scale)
-        found["constant"] = Baseline(kind="constant", model=constant, seconds=time.perf_counter() - begun)
+        found["constant"] = Baseline(
+            kind="constant",
+            model=constant,
+            validation=constant.probabilities(validation.joined()),
+            seconds=time.perf_counter() - begun,
+        )
         advance(1, "TF-IDF features")
         begun = time.perf_counter()
         task = RegressionTask(train, validation, scale)
+        if not task.features.vocabulary:
+            return found
+        advance(1, "TF-IDF features of all reviews")
+        whole = RegressionTask(joined_reviews(train, validation), validation, scale)
         shared_seconds = time.perf_counter() - begun
-        for name, fit in LINEAR.items() if task.features.vocabulary else ():
+        for name, fit in LINEAR.items():
             advance(1, name)
             begun = time.perf_counter()
-            model = fit(task, seed)
-            found[name] = Baseline(kind="linear", model=model, seconds=shared_seconds + time.perf_counter() - begun)
+            chosen = fit(task, seed)
+            advance(1, f"{name} on all reviews")
+            model = replace(fit(whole, seed, penalties=(chosen.penalty,)), spread=chosen.spread)
+            found[name] = Baseline(
+                kind="linear",
+                model=model,
+                validation=chosen.probabilities_of(task.validation),
+                seconds=shared_seconds + time.perf_counter() - begun,
+            )
         advance(1, "done")
     return found
+
+
+def joined_reviews(*parts: Reviews) -> Reviews:
+    """The texts and ratings of several parts, one after the other."""
+    texts = strings(text for part in parts for text in part.joined())
+    return Reviews(text=texts, rating=np.concatenate([part.rated() for part in parts]))

@@ -32,7 +32,7 @@ _CHUNK_TEXTS: Final = 1000
 class LinearTextModel:
     """A linear model of a text's TF-IDF vector; scikit-learn is needed to fit it and not to use it.
 
-    Saved as ``<name>.safetensors`` (tensors ``weights``, ``bias``, ``levels``, ``idf``; the spread in the metadata) and
+    Saved as ``<name>.safetensors`` (tensors ``weights``, ``bias``, ``levels``, ``idf``; the numbers in the metadata) and
     ``<name>.vocabulary.json``.
 
     Attributes:
@@ -43,6 +43,7 @@ class LinearTextModel:
         levels: logistic regression: the level of each output (levels without training reviews have none). Ridge: empty, there
             is one output, the expected rating.
         spread: ridge: standard deviation of the rating around the output, in units of the scale; None for logistic.
+        penalty: what was chosen: C of logistic regression (the inverse of a penalty), alpha of ridge.
     """
 
     features: TextFeatures
@@ -51,6 +52,7 @@ class LinearTextModel:
     scale: RatingScale
     levels: IntArray
     spread: float | None
+    penalty: float
 
     def probabilities(self, texts: Sequence[str]) -> FloatArray:
         """Probability of each level, shape ``(text, level)``; a level that training never saw gets next to nothing."""
@@ -74,7 +76,8 @@ class LinearTextModel:
         tensors: dict[str, NDArray[Any]] = {"weights": self.weights, "bias": self.bias, "levels": self.levels}
         tensors["idf"] = self.features.idf
         # One metadata entry only: the order of several is random, and equal models must give equal files.
-        save_file(tensors, folder / file, metadata={"ratecast": json.dumps({"spread": self.spread})})
+        numbers = json.dumps({"spread": self.spread, "penalty": self.penalty})
+        save_file(tensors, folder / file, metadata={"ratecast": numbers})
         return [file, self.features.save(folder, name)]
 
     @classmethod
@@ -88,11 +91,12 @@ class LinearTextModel:
             weights_file, vocabulary_file = sorted(files, key=lambda file: file.endswith(".json"))
             with safe_open(folder / weights_file, framework="numpy") as stored:
                 tensors: dict[str, Any] = {name: stored.get_tensor(name) for name in ("weights", "bias", "levels", "idf")}
-                spread = json.loads(stored.metadata()["ratecast"])["spread"]
+                numbers = json.loads(stored.metadata()["ratecast"])
+            spread, penalty = numbers["spread"], numbers["penalty"]
             features = TextFeatures.load(folder, vocabulary_file, tensors.pop("idf"))
         except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
             raise ModelFolderError(f"cannot read the linear baseline in {folder} ({error}); fit the model again") from None
-        model = cls(features=features, scale=scale, spread=spread, **tensors)
+        model = cls(features=features, scale=scale, spread=spread, penalty=penalty, **tensors)
         outputs = 1 if spread is not None else len(model.levels)
         if model.weights.shape != (len(features.idf), outputs) or model.levels.max(initial=0) >= len(scale):
             raise ModelFolderError(f"the linear baseline in {folder} does not fit its vocabulary or scale; fit the model again")
@@ -148,7 +152,15 @@ class RegressionTask:
         self.validation_ratings = validation.rated()
         self.scale = scale
 
-    def model(self, weights: FloatArray, bias: FloatArray, levels: IntArray, spread: float | None) -> LinearTextModel:
+    def model(
+        self,
+        weights: FloatArray,
+        bias: FloatArray,
+        levels: IntArray,
+        *,
+        penalty: float,
+        spread: float | None = None,
+    ) -> LinearTextModel:
         """Model with the given parameters, shaped as in `LinearTextModel`."""
         return LinearTextModel(
             features=self.features,
@@ -157,6 +169,7 @@ class RegressionTask:
             scale=self.scale,
             levels=levels,
             spread=spread,
+            penalty=penalty,
         )
 
     def best(self, models: Iterable[LinearTextModel]) -> LinearTextModel:
@@ -180,12 +193,13 @@ class RegressionTask:
         return chosen
 
 
-def fit_logistic(task: RegressionTask, seed: int = 0) -> LinearTextModel:
+def fit_logistic(task: RegressionTask, seed: int = 0, *, penalties: Sequence[float] | None = None) -> LinearTextModel:
     """Fit multinomial logistic regression over the levels (over the bins of a continuous scale).
 
     Args:
         task: reviews of two different levels at least.
         seed: handed to the solver, which makes no random choice at present.
+        penalties: C that is tried, from strong to weak regularisation; `INVERSE_PENALTIES` by default.
 
     Raises:
         DataError: if the training texts have no words, or their ratings are all of one level.
@@ -197,19 +211,19 @@ def fit_logistic(task: RegressionTask, seed: int = 0) -> LinearTextModel:
     linear_model = require("sklearn.linear_model", "train", "fitting the baselines")
 
     def models() -> Iterator[LinearTextModel]:
-        for inverse_penalty in INVERSE_PENALTIES:
+        for penalty in penalties or INVERSE_PENALTIES:
             # Newton steps with conjugate gradients arrive in about 6 steps, five times as fast as the default L-BFGS does here.
-            solver = linear_model.LogisticRegression(C=inverse_penalty, solver="newton-cg", random_state=seed)
+            solver = linear_model.LogisticRegression(C=penalty, solver="newton-cg", random_state=seed)
             _fit_quietly(solver, task.matrix, indices)
             weights, bias = solver.coef_.T, solver.intercept_
             if len(levels) == 2:  # scikit-learn keeps one output, the log odds of the higher level
                 weights, bias = np.hstack([0 * weights, weights]), np.array([0, bias[0]])
-            yield task.model(weights, bias, levels, spread=None)
+            yield task.model(weights, bias, levels, penalty=penalty)
 
     return task.best(models())
 
 
-def fit_ridge(task: RegressionTask, seed: int = 0) -> LinearTextModel:
+def fit_ridge(task: RegressionTask, seed: int = 0, *, penalties: Sequence[float] | None = None) -> LinearTextModel:
     """Fit ridge regression of the rating.
 
     The prediction becomes a normal distribution with the spread of the validation residuals, and the levels' probabilities are
@@ -218,6 +232,7 @@ def fit_ridge(task: RegressionTask, seed: int = 0) -> LinearTextModel:
     Args:
         task: rated reviews.
         seed: handed to the solver, which makes no random choice at present.
+        penalties: alpha that is tried, from strong to weak regularisation; `PENALTIES` by default.
 
     Raises:
         DataError: if the training texts have no words.
@@ -225,13 +240,13 @@ def fit_ridge(task: RegressionTask, seed: int = 0) -> LinearTextModel:
     linear_model = require("sklearn.linear_model", "train", "fitting the baselines")
 
     def models() -> Iterator[LinearTextModel]:
-        for penalty in PENALTIES:
+        for penalty in penalties or PENALTIES:
             solver = linear_model.Ridge(alpha=penalty, solver="sparse_cg", tol=1e-3, random_state=seed)
             _fit_quietly(solver, task.matrix, task.ratings)
             weights, bias = solver.coef_[:, np.newaxis], np.array([solver.intercept_])
             residuals = task.validation_ratings - (task.validation.times(weights) + bias)[:, 0]
             spread = max(float(np.sqrt((residuals**2).mean())), 1e-3 * (task.scale.high - task.scale.low))
-            yield task.model(weights, bias, np.empty(0, dtype=np.int64), spread)
+            yield task.model(weights, bias, np.empty(0, dtype=np.int64), penalty=penalty, spread=spread)
 
     return task.best(models())
 

@@ -7,7 +7,7 @@ from ratecast.cli.arguments import Model, Sources, one_or_many
 from ratecast.cli.settings import setting_flags
 
 
-@setting_flags("text_column", "rating_column", "title_column", "query")
+@setting_flags("text_column", "rating_column", "title_column", "user_column", "item_column", "category_column", "query")
 def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **settings: Any) -> None:
     """Judge a model, and its baselines, on rated reviews.
 
@@ -30,13 +30,17 @@ def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **sett
     from ratecast.progress import ConsoleReporter
 
     predictor = load(model)
-    loaded = load_reviews(one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=predictor.scale)
+    loaded = load_reviews(
+        one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=predictor.scale, used=predictor.used
+    )
     reporter = ConsoleReporter()
     for line in loaded.report.lines():
         reporter.tell(line)
     assessment = assess(predictor, loaded, reporter=reporter)
     output = Output()
     show_contest(output, assessment.contest)
+    for line in assessment.lines():
+        output.print(line)
     if out is not None:
         from ratecast.evaluate import write_report
 
@@ -48,6 +52,6 @@ def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **sett
             probabilities=assessment.probabilities,
             learning_curve=None,
             data_report_lines=loaded.report.lines(),
-            notes=(),
+            notes=assessment.lines(),
         )
         output.print(f"The report is in {out}.")

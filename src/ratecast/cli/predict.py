@@ -9,19 +9,24 @@ from cyclopts import Parameter
 
 from ratecast.cli.arguments import Model, OptionalSources, one_or_many
 from ratecast.cli.settings import setting_flags
+from ratecast.config import Optimise
 from ratecast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arro3.core import Table
 
     from ratecast.cli.show import Output
+    from ratecast.data.used import Kind
+    from ratecast.progress import Reporter
     from ratecast.records import Predictions, Reviews
 
 _MOST_BARS: Final = 5
 """So many predictions are shown with bars; more of them as a table."""
 
 
-@setting_flags("text_column", "title_column", "query")
+@setting_flags("text_column", "title_column", "user_column", "item_column", "category_column", "query")
 def predict(
     model: Model,
     /,
@@ -29,12 +34,16 @@ def predict(
     text: Annotated[list[str] | None, Parameter(negative="")] = None,
     out: Path | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="", show_default=False)] = False,
+    optimise: Optimise | None = None,
+    coverage: float | None = None,
     **settings: Any,
 ) -> None:
     """Predict the ratings of reviews.
 
     They come from tables, from --text or from standard input, a text in each
-    line. Tables keep their columns and the order of their rows.
+    line. Tables keep their columns and the order of their rows; after them come
+    predicted_rating, predicted_median, predicted_mode, where the model has
+    intervals predicted_low and predicted_high, and the levels' probabilities.
 
     For example:
 
@@ -48,6 +57,9 @@ def predict(
         text: Text to rate; may be given several times.
         out: File to write: .parquet, .csv, .tsv, .jsonl or .arrow. Without it the predictions are printed.
         as_json: Print a line of JSON for each review.
+        optimise: Metric that predicted_rating shall be best in: rmse (the mean), mae (the median), accuracy (the most probable
+            level) or qwk (levels cut at fitted thresholds). What the model was fitted for by default, mostly rmse.
+        coverage: Share of the ratings that the intervals shall hold; what the model was fitted for by default, mostly 0.9.
         settings: the flags really given.
     """
     from ratecast.cli.show import Output
@@ -58,8 +70,9 @@ def predict(
     if out is not None:
         check_writable(out)
     predictor = load(model)
-    table, reviews = _reviews(sources, text, settings)
-    predictions = predictor.predict(reviews, reporter=ConsoleReporter())
+    reporter = ConsoleReporter()
+    table, reviews = _reviews(sources, text, settings, predictor.used, reporter)
+    predictions = predictor.predict(reviews, optimise=optimise, coverage=coverage, reporter=reporter)
     if out is not None:
         scored, replaced = with_predictions(table, predictions)
         write_table(scored, out)
@@ -85,14 +98,24 @@ def with_predictions(table: "Table", predictions: "Predictions") -> tuple["Table
     return scored, replaced
 
 
-def _reviews(sources: tuple[str, ...], texts: list[str] | None, settings: dict[str, Any]) -> tuple["Table", "Reviews"]:
+def _reviews(
+    sources: tuple[str, ...],
+    texts: list[str] | None,
+    settings: dict[str, Any],
+    used: "Mapping[str, Kind]",
+    reporter: "Reporter",
+) -> tuple["Table", "Reviews"]:
     from ratecast.config import ColumnsConfig
     from ratecast.data import load_reviews
 
     if sources and texts:
         raise ConfigError("found both a table and --text; give one of them")
     if sources:
-        loaded = load_reviews(one_or_many(sources), ColumnsConfig(**settings), need_rating=False, drop_duplicates=False)
+        loaded = load_reviews(
+            one_or_many(sources), ColumnsConfig(**settings), need_rating=False, drop_duplicates=False, used=used
+        )
+        if loaded.lacking:
+            reporter.tell(loaded.lacking)
         return loaded.table, loaded.reviews
     if settings:
         raise ConfigError(f"--{next(iter(settings)).replace('_', '-')} needs a table")
@@ -127,10 +150,20 @@ def _show(output: "Output", reviews: "Reviews", predictions: "Predictions") -> N
                 output.print()
             show_prediction(output, text, predictions[row])
         return
-    output.print("rating  median  mode  text", style="bold")
-    rows = zip(predictions.rating, predictions.median, predictions.mode, texts, strict=True)
-    for rating, median, mode, text in rows:
-        output.print(f"{rating:6.2f}  {median:6.4g}  {mode:4.4g}  {excerpt(text, max(20, (output.room or 100) - 22))}")
+    header, lines = "rating  median  mode", _numbers(predictions)
+    if predictions.interval is not None:
+        ends = [f"{low:.4g} to {high:.4g}" for low, high in predictions.interval]
+        width = max(map(len, ["between", *ends]))
+        header = f"{header}  {'between':>{width}}"
+        lines = [f"{line}  {end:>{width}}" for line, end in zip(lines, ends, strict=True)]
+    output.print(f"{header}  text", style="bold")
+    for line, text in zip(lines, texts, strict=True):
+        output.print(f"{line}  {excerpt(text, max(20, (output.room or 100) - len(header) - 2))}")
+
+
+def _numbers(predictions: "Predictions") -> list[str]:
+    rows = zip(predictions.rating, predictions.median, predictions.mode, strict=True)
+    return [f"{rating:6.2f}  {median:6.4g}  {mode:4.4g}" for rating, median, mode in rows]
 
 
 def _show_json(reviews: "Reviews", predictions: "Predictions") -> None:

@@ -19,6 +19,8 @@ _TITLES: Final = {
     "split": "Split",
     "backbone": "Backbone and head",
     "train": "Training",
+    "strengthen": "Stronger fine-tuning",
+    "answer": "Answer",
     "track": "Tracking",
     "": "Whole run",
 }
@@ -77,5 +79,5 @@ def _docstrings() -> dict[tuple[str, str], str]:
             continue
         for part, below in zip(kind.body, kind.body[1:], strict=False):
             if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and isinstance(below, ast.Expr):
-                found[kind.name, part.target.id] = inspect.cleandoc(ast.literal_eval(below.value))
+                found[kind.name, part.target.id] = " ".join(ast.literal_eval(below.value).split())
     return found

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ratecast.evaluate import Contest
+    from ratecast.evaluate.comparison import Comparison
+    from ratecast.evaluate.contest import Contest, Standings
     from ratecast.records import Prediction
 
 MARK: Final = "*"
@@ -50,17 +51,26 @@ def show_table(output: Output, header: Sequence[str], rows: Sequence[Sequence[st
 
 def show_contest(output: Output, contest: "Contest") -> None:
     """Print how the model and its baselines did, and what that means."""
-    columns = zip(*contest.rows(MARK), strict=True)
-    show_table(output, contest.header(), list(zip(*map(_in_line, columns), strict=True)))
-    output.print(f"{MARK} best of its column; in brackets the 95 % interval", style="dim")
+    _show_standings(output, contest)
     output.print()
     output.print(contest.verdict(), style="bold")
+
+
+def show_comparison(output: Output, comparison: "Comparison") -> None:
+    """Print how each model did, how far the best is from the others, and what that means."""
+    _show_standings(output, comparison)
+    output.print()
+    show_table(output, comparison.difference_header(), comparison.difference_rows())
+    output.print()
+    output.print(comparison.verdict(), style="bold")
+    for warning in comparison.warnings:
+        output.print(f"note: {warning}", style="yellow")
 
 
 def show_prediction(output: Output, text: str, prediction: "Prediction") -> None:
     """Print one prediction with a bar for the probability of each level."""
     output.print(excerpt(text, output.room or 10_000), style="bold")
-    output.print(f"  expected rating {prediction.rating:.2f}, median {prediction.median:g}, most probable {prediction.mode:g}")
+    output.print(f"  predicted rating {prediction.rating:.2f}, median {prediction.median:g}, most probable {prediction.mode:g}")
     if prediction.interval is not None:
         output.print(f"  between {prediction.interval[0]:g} and {prediction.interval[1]:g}")
     block = "█" if output.encoding.startswith("utf") else "#"
@@ -81,6 +91,12 @@ def excerpt(text: str, cells: int) -> str:
     while cell_len(line) > cells - 1:
         line = line[: -max(1, (cell_len(line) - cells + 1) // 2)]
     return f"{line}…"
+
+
+def _show_standings(output: Output, standings: "Standings") -> None:
+    columns = zip(*standings.rows(MARK), strict=True)
+    show_table(output, standings.header(), list(zip(*map(_in_line, columns), strict=True)))
+    output.print(f"{MARK} best of its column; in brackets the 95 % interval", style="dim")
 
 
 def _in_line(column: Sequence[str]) -> list[str]:

@@ -79,8 +79,12 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         *("updatedat", "datum", "zeit", "zeitpunkt", "fecha", "日期", "时间", "评论时间"),
     ),
     "split": ("split", "partition", "fold", "subset"),
+    "weight": (),
 }
-"""Usual names of each column, folded (see `_fold`), the likeliest first. Those of text and rating are of equal rank."""
+"""Usual names of each column, folded (see `_fold`), the likeliest first. Those of text and rating are of equal rank.
+
+A weight has none: a column of that name may as well be that of a parcel.
+"""
 
 _WEAK_RATINGS: Final = frozenset({"label", "labels", "target", "y", "points", "grade", "mark", "polarity", "sentiment"})
 _RATING_WORDS: Final = frozenset({"rating", "ratings", "star", "stars", "score"})
@@ -97,7 +101,7 @@ _NO_TEXT_WORDS: Final = frozenset(
     "reviewer name url link image images photo lang language length words reply response answer vote votes helpful useful type "
     "status source year month version created sentiment label predicted category verified".split()
 )
-_NO_NUMBER_WORDS: Final = frozenset({"id", "ids", "index", "unnamed", "predicted", "uuid", "key"})
+NO_NUMBER_WORDS: Final = frozenset({"id", "ids", "index", "unnamed", "predicted", "uuid", "key"})
 
 _SAMPLE_ROWS: Final = 2000
 _SHORTEST_FREE_TEXT: Final = 15  # characters on average; shorter columns are names, codes and tags
@@ -121,6 +125,7 @@ class Columns:
     category: str | None = None
     time: str | None = None
     split: str | None = None
+    weight: str | None = None
     numbers: tuple[str, ...] = ()
 
     def roles(self) -> dict[str, str]:
@@ -163,7 +168,7 @@ class _Finder:
         self.given = {role: name for role in NAMES if (name := getattr(config, f"{role}_column")) is not None}
         for role, name in self.given.items():
             if name not in self.names:
-                raise DataError(f"there is no column {name!r} for the {role}; {_hint(name, self.names)}")
+                raise DataError(f"there is no column {name!r} for the {role}; {missing_hint(name, self.names)}")
         self.used = set(self.given.values())
         self._samples: dict[str, list[Any]] = {}
 
@@ -172,30 +177,32 @@ class _Finder:
         texts = [name for name in self._free() if is_text(self.table[name].type) and not self._is_numeric(name)]
         for named in (
             [name for name in texts if _matches(name, NAMES["text"])],
-            [name for name in texts if _words(name) & _TEXT_WORDS and not _words(name) & _NO_TEXT_WORDS],
+            [name for name in texts if name_words(name) & _TEXT_WORDS and not name_words(name) & _NO_TEXT_WORDS],
             [name for name in texts if self._is_free_text(name)],
         ):
             if named:
                 return max(named, key=self._length)
-        raise DataError(f"found no column with texts among {_listed(self.names)}; name it with --text-column")
+        raise DataError(f"found no column with texts among {listed(self.names)}; name it with --text-column")
 
     def rating(self, *, is_needed: bool) -> str | None:
         """The column with the ratings, None if there is none and it is not needed."""
         named = [name for name in self._free() if _matches(name, NAMES["rating"])]
         weak = [name for name in self._free() if _fold(name) in _WEAK_RATINGS]
-        partial = [name for name in self._free() if _words(name) & _RATING_WORDS and not _words(name) & _NO_RATING_WORDS]
+        partial = [
+            name for name in self._free() if name_words(name) & _RATING_WORDS and not name_words(name) & _NO_RATING_WORDS
+        ]
         by_content = [name for name in self._free() if is_needed and self._looks_like_ratings(name)]
         tiers = [[name for name in tier if self._is_numeric(name)] for tier in (named, weak, partial)]
         for candidates in (*tiers, named, by_content):  # words under the right name are told as such by the validation
             if len(candidates) > 1 and is_needed:
                 raise DataError(
-                    f"{_listed(candidates, 'and')} could each be the rating; choose with --rating-column, as in "
+                    f"{listed(candidates, 'and')} could each be the rating; choose with --rating-column, as in "
                     f"--rating-column {candidates[0]}"
                 )
             if candidates:
                 return candidates[0] if len(candidates) == 1 else None
         if is_needed:
-            raise DataError(f"found no rating column among {_listed(self.names)}; name it with --rating-column")
+            raise DataError(f"found no rating column among {listed(self.names)}; name it with --rating-column")
         return None
 
     def named(self, role: str) -> str | None:
@@ -209,7 +216,9 @@ class _Finder:
 
     def numbers(self) -> tuple[str, ...]:
         """Numeric columns that are left."""
-        return tuple(name for name in self._free() if is_number(self.table[name].type) and not _words(name) & _NO_NUMBER_WORDS)
+        return tuple(
+            name for name in self._free() if is_number(self.table[name].type) and not name_words(name) & NO_NUMBER_WORDS
+        )
 
     def _free(self) -> list[str]:
         return [name for name in self.names if name not in self.used]
@@ -241,7 +250,11 @@ class _Finder:
         return worded >= 0.5 * len(cells) and links < 0.5 * len(cells) and len(set(cells)) > 0.2 * len(cells)
 
     def _looks_like_ratings(self, name: str) -> bool:
-        if is_time(self.table[name].type) or _words(name) & (_NO_RATING_WORDS | _NO_NUMBER_WORDS) or not self._is_numeric(name):
+        if (
+            is_time(self.table[name].type)
+            or name_words(name) & (_NO_RATING_WORDS | NO_NUMBER_WORDS)
+            or not self._is_numeric(name)
+        ):
             return False
         values = read_numbers(sampled(self.table[name], _SAMPLE_ROWS)).values
         found = np.unique(values[np.isfinite(values)])
@@ -278,18 +291,20 @@ def _fold(name: str) -> str:
     return "".join(character for character in plain if character.isalnum())
 
 
-def _words(name: str) -> set[str]:
+def name_words(name: str) -> set[str]:
     """The words of a name: {"helpful", "votes"} of helpfulVotes, helpful_votes and "Helpful votes"."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return set(re.split(r"[\W_]+", unicodedata.normalize("NFKD", parted).casefold())) - {""}
 
 
-def _hint(name: str, names: Sequence[str]) -> str:
+def missing_hint(name: str, names: Sequence[str]) -> str:
+    """What may have been meant by the name of a column that is not among ``names``."""
     close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"the table has {_listed(names)}"
+    return f"did you mean {close[0]!r}?" if close else f"the table has {listed(names)}"
 
 
-def _listed(names: Sequence[str], last: str = "") -> str:
+def listed(names: Sequence[str], last: str = "") -> str:
+    """The names in quotes with commas between, at most twenty; ``last`` may join the last one ("and")."""
     shown = [repr(name) for name in names[:20]]
     if len(names) > 20:
         return f"{', '.join(shown)} and {len(names) - 20} more"

@@ -28,6 +28,7 @@ class DataReport:
     Attributes:
         source: what the table is called.
         columns: which column holds what.
+        uses: what each further column holds that the model may use ("4 values", "number"), by its name.
         rows_read: rows of the table.
         rows_kept: rows that became reviews.
         dropped: how many rows were dropped for each reason.
@@ -41,6 +42,7 @@ class DataReport:
 
     source: str
     columns: Columns
+    uses: Mapping[str, str] = field(default_factory=dict)
     rows_read: int
     rows_kept: int
     dropped: Mapping[str, int] = field(default_factory=dict)
@@ -71,6 +73,8 @@ class DataReport:
         ]
         if self.columns.numbers:
             found.append(_line("", f"{'numbers':<{width}}  {_shortened(self.columns.numbers)}"))
+        if self.uses:
+            found.append(_line("uses", ", ".join(f"{name} ({what})" for name, what in self.uses.items())))
         if self.scale is not None:
             found.append(_line("scale", self.scale.describe()))
             found += _histogram(self.rating_counts)

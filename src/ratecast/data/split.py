@@ -29,6 +29,10 @@ PART_NAMES: Final = {
 """What a split column may say, in any case."""
 
 
+STOPPING_REVIEWS: Final = 1000
+"""Validation reviews that are scored while training, at most: scoring more would take the time from training."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """Which review belongs to which part.
@@ -43,6 +47,11 @@ class Split:
     validation: IntArray
     test: IntArray
     left_out: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+
+def stopping_rows(validation_reviews: int) -> IntArray:
+    """Rows of the validation reviews that training is stopped by, and that what stands after it is fitted to."""
+    return np.arange(min(validation_reviews, STOPPING_REVIEWS))
 
 
 def split_reviews(reviews: Reviews, config: SplitConfig, scale: RatingScale, seed: int) -> Split:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from ratecast.data.columns import Columns, find_columns
 from ratecast.data.read import Source, read_table
 from ratecast.data.report import DataReport, count_ratings, describe_texts
 from ratecast.data.table import TableRead
+from ratecast.data.used import Kind, UsedColumns, find_used, known_used
 from ratecast.data.values import BooleanArray, Numbers, read_numbers, read_strings, read_times
 from ratecast.data.wording import counted
 from ratecast.errors import DataError, ScaleError
@@ -36,6 +37,8 @@ class LoadedReviews:
         report: what was found and dropped.
         table: the whole table as it was read.
         rows: row of the table of each kept review, shape ``(review,)``, ascending.
+        used: columns that the model may use: "user", "item", "category", or a name in the reviews' labels or numbers.
+        lacking: a sentence about columns that a fitted model uses and the table lacks, None if it has all.
     """
 
     reviews: Reviews
@@ -43,6 +46,8 @@ class LoadedReviews:
     report: DataReport
     table: Table
     rows: IntArray
+    used: tuple[str, ...] = ()
+    lacking: str | None = None
 
 
 def load_reviews(
@@ -53,6 +58,7 @@ def load_reviews(
     scale: RatingScale | None = None,
     drop_duplicates: bool = True,
     minimum_rows: int = 1,
+    used: Mapping[str, Kind] | None = None,
 ) -> LoadedReviews:
     """Read a table and make reviews of its rows.
 
@@ -64,8 +70,11 @@ def load_reviews(
         drop_duplicates: whether to drop copies of a review (same text, title, rating, user and item). Where this and
             ``need_rating`` are False, every row is kept, also one without a text.
         minimum_rows: refuse fewer kept reviews than this.
+        used: columns that a fitted model uses, with what they hold, in place of those that the configuration names. The table
+            may lack some of them.
 
     Raises:
+        ConfigError: if the configuration uses a column that is no further information, such as the rating.
         DataError: if the table cannot be read, a column is not found, ratings are words, or too few reviews are left.
         ScaleError: if ratings are needed and the scale cannot be read or there is only one rating.
 
@@ -75,7 +84,9 @@ def load_reviews(
     config = config or ColumnsConfig()
     read = read_table(source, query=config.query)
     try:
-        return _load(read, config, scale, need_rating=need_rating, drop_duplicates=drop_duplicates, minimum_rows=minimum_rows)
+        return _load(
+            read, config, scale, used, need_rating=need_rating, drop_duplicates=drop_duplicates, minimum_rows=minimum_rows
+        )
     except (DataError, ScaleError) as error:  # what was odd on the way may be the cause
         raise type(error)("; ".join([str(error), *read.notes[:2]])) from None
 
@@ -84,28 +95,32 @@ def _load(
     read: TableRead,
     config: ColumnsConfig,
     scale: RatingScale | None,
+    used: Mapping[str, Kind] | None,
     *,
     need_rating: bool,
     drop_duplicates: bool,
     minimum_rows: int,
 ) -> LoadedReviews:
     table, columns = read.table, find_columns(read.table, config, need_rating=need_rating)
+    further = find_used(table, columns, config.use) if used is None else known_used(table, columns, used)
     sieve = _Sieve(read)
     texts = strings(text or "" for text in read_strings(table[columns.text]))
     if need_rating or drop_duplicates:
         sieve.drop("no text", [not text.strip() for text in texts])
     rated = _read_ratings(sieve, columns.rating, config.scale, scale, need_rating=need_rating)
-    reviews, notes = _make_reviews(table, columns, texts, rated.ratings)
+    reviews, notes = _make_reviews(table, columns, further, texts, (rated.ratings, sieve.kept))
     if drop_duplicates:
         sieve.drop("duplicate", _is_copy(reviews, sieve.kept))
     sieve.refuse_fewer(minimum_rows)
 
     rows = np.flatnonzero(sieve.kept).astype(np.int64)
     reviews = reviews.take(rows)
+    lacking = further.lacking()
     languages, words = describe_texts(reviews.text.tolist())
     report = DataReport(
         source=read.source,
         columns=columns,
+        uses=further.describe(reviews),
         rows_read=table.num_rows,
         rows_kept=len(rows),
         dropped=sieve.dropped,
@@ -114,9 +129,17 @@ def _load(
         rating_counts={} if rated.scale is None or reviews.rating is None else count_ratings(reviews.rating, rated.scale),
         languages=languages,
         text_words=words,
-        notes=(*read.notes, *rated.notes, *notes, *_text_notes(reviews.text)),
+        notes=(*read.notes, *rated.notes, *notes, *filter(None, [lacking]), *_text_notes(reviews.text)),
     )
-    return LoadedReviews(reviews=reviews, scale=rated.scale, report=report, table=table, rows=rows)
+    return LoadedReviews(
+        reviews=reviews,
+        scale=rated.scale,
+        report=report,
+        table=table,
+        rows=rows,
+        used=tuple(further.columns),
+        lacking=lacking,
+    )
 
 
 class _Sieve:
@@ -235,8 +258,15 @@ def _rating_notes(numbers: Numbers, ratings: FloatArray, scale: RatingScale | No
     return notes
 
 
-def _make_reviews(table: Table, columns: Columns, texts: StringArray, ratings: FloatArray | None) -> tuple[Reviews, list[str]]:
-    """A review of each row of the table, and notes on their times."""
+def _make_reviews(
+    table: Table,
+    columns: Columns,
+    used: UsedColumns,
+    texts: StringArray,
+    rated: tuple[FloatArray | None, BooleanArray],
+) -> tuple[Reviews, list[str]]:
+    """A review of each row of the table, with its rating and whether it is kept, and notes on their times and weights."""
+    ratings, kept = rated
     roles = columns.roles()
     given: dict[str, Any] = {
         role: read_strings(table[roles[role]]) for role in ("title", "user", "item", "category", "split") if role in roles
@@ -247,8 +277,30 @@ def _make_reviews(table: Table, columns: Columns, texts: StringArray, ratings: F
     ids = read_strings(table[columns.id]) if columns.id else strings([None] * len(texts))
     ids = strings(str(row) if name is None else name for row, name in enumerate(ids))
     time, notes = _read_time(table, columns.time)
-    numbers = {name: read_numbers(table[name]).values for name in columns.numbers}
-    return Reviews(text=texts, id=ids, rating=ratings, time=time, numbers=numbers, **given), notes
+    weight, weight_notes = _read_weights(table, columns.weight, kept)
+    numbers = {name: read_numbers(table[name]).values for name in columns.numbers} | dict(used.numbers)
+    reviews = Reviews(
+        text=texts, id=ids, rating=ratings, time=time, weight=weight, numbers=numbers, labels=used.labels, **given
+    )
+    return reviews, [*notes, *weight_notes]
+
+
+def _read_weights(table: Table, name: str | None, kept: BooleanArray) -> tuple[FloatArray | None, list[str]]:
+    """Sample weights of all rows, 1 where there is none; those of the kept rows must be numbers of 0 or more."""
+    if name is None:
+        return None, []
+    numbers = read_numbers(table[name])
+    is_wrong = kept & (numbers.is_word | np.isinf(numbers.values) | (numbers.values < 0))
+    if is_wrong.any():
+        row = int(np.flatnonzero(is_wrong)[0])
+        raise DataError(
+            f"the weight column {name!r} holds {read_strings(table[name])[row]!r} in row {row}; expected numbers of 0 or more, "
+            "or empty cells, which count as 1"
+        )
+    is_missing = np.isnan(numbers.values)
+    missing = int((is_missing & kept).sum())
+    notes = [f"{counted(missing, 'row has', 'rows have')} no weight and {'counts' if missing == 1 else 'count'} as 1"]
+    return np.where(is_missing, 1.0, numbers.values), notes if missing else []
 
 
 def _read_time(table: Table, name: str | None) -> tuple[TimeArray | None, list[str]]:

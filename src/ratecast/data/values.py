@@ -11,7 +11,7 @@ from arro3.core import ChunkedArray, DataType
 from numpy.typing import NDArray
 
 from ratecast.data.table import MICROSECONDS, is_number, is_text, is_time
-from ratecast.records import StringArray, TimeArray, strings
+from ratecast.records import StringArray, TimeArray, as_label, strings
 from ratecast.scale import FloatArray
 
 ABSENT: Final = frozenset({"", "-", "na", "n/a", "none", "null", "<na>"})
@@ -100,6 +100,16 @@ def read_strings(column: ChunkedArray) -> StringArray:
     if is_text(column.type):
         return strings(cell or None for cell in cells)
     return strings(_as_string(cell) for cell in cells)
+
+
+def read_labels(column: ChunkedArray) -> StringArray:
+    """Categories of a column, shape ``(row,)``, None where empty; the same ones however the table stores them."""
+    known: dict[str | None, str | None] = {None: None}
+    for cell in (cells := read_strings(column)):
+        if cell not in known:
+            label = as_label(cell)
+            known[cell] = None if label is None or label.lower() in ABSENT else label
+    return strings(known[cell] for cell in cells)
 
 
 def _as_string(cell: Any) -> str | None:

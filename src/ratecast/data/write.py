@@ -58,8 +58,17 @@ def check_writable(path: str | Path) -> None:
     Raises:
         OutputError: as `write_table` would.
     """
+    _serialiser(Path(path))
+    check_place(path)
+
+
+def check_place(path: str | Path) -> None:
+    """Find out before long work whether a file can be written there, of whatever format.
+
+    Raises:
+        OutputError: if the path is a folder, or its folder is missing or not writable.
+    """
     target = Path(path)
-    _serialiser(target)
     if target.is_dir():
         raise OutputError(f"cannot write {target}: it is a folder; name a file")
     if not target.parent.is_dir():

@@ -2,7 +2,10 @@
 
 from ratecast.evaluate.bootstrap import Difference, bootstrap_intervals, paired_difference
 from ratecast.evaluate.calibration import Reliability, expected_calibration_error, reliability
+from ratecast.evaluate.comparison import Comparison, run_comparison
+from ratecast.evaluate.comparison_report import write_comparison
 from ratecast.evaluate.contest import Contest, Entry, run_contest
+from ratecast.evaluate.coverage import Coverage, interval_coverage
 from ratecast.evaluate.metrics import (
     METRICS,
     MetricInfo,
@@ -31,10 +34,15 @@ __all__ = [
     "run_contest",
     "Contest",
     "Entry",
+    "run_comparison",
+    "Comparison",
     "write_report",
+    "write_comparison",
     "CurvePoint",
     "reliability",
     "Reliability",
+    "interval_coverage",
+    "Coverage",
     "accuracy",
     "within_one_level",
     "quadratic_weighted_kappa",

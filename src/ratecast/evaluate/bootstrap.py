@@ -68,7 +68,7 @@ class Difference:
         size = f"{number(self.difference)} {_direction(self.difference)} {info.label}"
         if math.isnan(self.low):
             return f"{size} (too few reviews for an interval: the data cannot tell)"
-        interval = f"{100 * self.confidence:g} % interval"
+        interval = f"{100 * self.confidence:.4g} % interval"
         if self.is_clear:
             near, far = sorted((abs(self.low), abs(self.high)))
             return f"{size} ({interval} {number(near)} to {number(far)})"

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from numpy.typing import ArrayLike
 
 from ratecast.errors import DataError
-from ratecast.evaluate.bootstrap import Difference, bootstrap
+from ratecast.evaluate.bootstrap import Bootstrap, Difference, bootstrap
 from ratecast.evaluate.metrics import METRICS, Metrics, compute_metrics
 from ratecast.scale import RatingScale
 
@@ -35,10 +35,79 @@ class Entry:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     seconds: float | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """The entry as values that JSON can hold."""
+        intervals = {name: [_or_none(end) for end in ends] for name, ends in self.intervals.items()}
+        return {"name": self.name, "metrics": self.metrics.to_json(), "intervals": intervals, "seconds": self.seconds}
+
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
-    """Models measured on the same reviews.
+class Standings:
+    """Models measured on the same reviews, as a table.
+
+    Attributes:
+        entries: the models, in the order of the table's rows.
+        scale: the scale of the ratings.
+    """
+
+    entries: tuple[Entry, ...]
+    scale: RatingScale
+
+    def columns(self) -> tuple[str, ...]:
+        """Names of the metrics that the table shows: those that are defined for at least one entry."""
+        return tuple(name for name in METRICS if any(_value(entry, name) is not None for entry in self.entries))
+
+    def best(self) -> dict[str, frozenset[str]]:
+        """Names of the entries that are best in each metric, as far as the shown decimals tell."""
+        return {name: self._best(name) for name in self.columns()}
+
+    def _best(self, metric: str) -> frozenset[str]:
+        info = METRICS[metric]
+        values = {entry.name: value for entry in self.entries if (value := _value(entry, metric)) is not None}
+        top = (min if info.better == "lower" else max)(values.values())
+        return frozenset(
+            name for name, value in values.items() if info.format(value, self.scale) == info.format(top, self.scale)
+        )
+
+    def header(self) -> list[str]:
+        """Titles of the columns of `rows`."""
+        timed = ["Seconds"] if self._timed() else []
+        return ["Model", *(METRICS[name].label for name in self.columns()), *timed]
+
+    def rows(self, mark: str = "*") -> list[list[str]]:
+        """The table as strings, a row for each entry, for a terminal.
+
+        Args:
+            mark: what is put behind the best value of each column.
+
+        Returns:
+            Rows that fit `header`: the name, RMSE with its interval, the other metrics, and seconds if any are known.
+        """
+        best = self.best()
+        rows = []
+        for entry in self.entries:
+            cells = [entry.name]
+            for name in self.columns():
+                value = METRICS[name].format(_value(entry, name), self.scale) + (mark if entry.name in best[name] else "")
+                interval = self.interval_text(entry, name) if name == "rmse" else ""
+                cells.append(f"{value} ({interval})" if interval else value)
+            rows.append(cells + ([format_seconds(entry.seconds)] if self._timed() else []))
+        return rows
+
+    def interval_text(self, entry: Entry, metric: str) -> str:
+        """An entry's interval of a metric, ``0.581–0.644``; empty where there is none."""
+        low, high = entry.intervals.get(metric, (math.nan, math.nan))
+        info = METRICS[metric]
+        separator = " to " if low < 0 else "–"
+        return "" if math.isnan(low) else f"{info.format(low, self.scale)}{separator}{info.format(high, self.scale)}"
+
+    def _timed(self) -> bool:
+        return any(entry.seconds is not None for entry in self.entries)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest(Standings):
+    """A model and its baselines, measured on the same reviews.
 
     Attributes:
         entries: the baselines, then the model itself.
@@ -49,8 +118,6 @@ class Contest:
         DataError: if there is no entry, or a baseline without its difference.
     """
 
-    entries: tuple[Entry, ...]
-    scale: RatingScale
     differences: Mapping[str, Difference]
 
     def __post_init__(self) -> None:
@@ -118,76 +185,13 @@ class Contest:
     def _rmse(self, entry: Entry) -> str:
         return METRICS["rmse"].format(entry.metrics.rmse, self.scale)
 
-    # -- as a table ---------------------------------------------------------------------------------------------------
-
-    def columns(self) -> tuple[str, ...]:
-        """Names of the metrics that the table shows: those that are defined for at least one entry."""
-        return tuple(name for name in METRICS if any(_value(entry, name) is not None for entry in self.entries))
-
-    def best(self) -> dict[str, frozenset[str]]:
-        """Names of the entries that are best in each metric, as far as the shown decimals tell."""
-        return {name: self._best(name) for name in self.columns()}
-
-    def _best(self, metric: str) -> frozenset[str]:
-        info = METRICS[metric]
-        values = {entry.name: value for entry in self.entries if (value := _value(entry, metric)) is not None}
-        top = (min if info.better == "lower" else max)(values.values())
-        return frozenset(
-            name for name, value in values.items() if info.format(value, self.scale) == info.format(top, self.scale)
-        )
-
-    def header(self) -> list[str]:
-        """Titles of the columns of `rows`."""
-        timed = ["Seconds"] if self._timed() else []
-        return ["Model", *(METRICS[name].label for name in self.columns()), *timed]
-
-    def rows(self, mark: str = "*") -> list[list[str]]:
-        """The table as strings, a row for each entry, for a terminal.
-
-        Args:
-            mark: what is put behind the best value of each column.
-
-        Returns:
-            Rows that fit `header`: the name, RMSE with its interval, the other metrics, and seconds if any are known.
-        """
-        best = self.best()
-        rows = []
-        for entry in self.entries:
-            cells = [entry.name]
-            for name in self.columns():
-                value = METRICS[name].format(_value(entry, name), self.scale) + (mark if entry.name in best[name] else "")
-                interval = self.interval_text(entry, name) if name == "rmse" else ""
-                cells.append(f"{value} ({interval})" if interval else value)
-            rows.append(cells + ([format_seconds(entry.seconds)] if self._timed() else []))
-        return rows
-
-    def interval_text(self, entry: Entry, metric: str) -> str:
-        """An entry's interval of a metric, ``0.581–0.644``; empty where there is none."""
-        low, high = entry.intervals.get(metric, (math.nan, math.nan))
-        info = METRICS[metric]
-        separator = " to " if low < 0 else "–"
-        return "" if math.isnan(low) else f"{info.format(low, self.scale)}{separator}{info.format(high, self.scale)}"
-
-    def _timed(self) -> bool:
-        return any(entry.seconds is not None for entry in self.entries)
-
-    # -- storing ------------------------------------------------------------------------------------------------------
-
     def to_json(self) -> dict[str, Any]:
         """The contest as values that JSON can hold, among them the verdict; `from_json` reads them."""
         return {
             "verdict": self.verdict(),
             "outcome": self.outcome,
             "scale": self.scale.to_json(),
-            "entries": [
-                {
-                    "name": entry.name,
-                    "metrics": entry.metrics.to_json(),
-                    "intervals": {name: [_or_none(end) for end in ends] for name, ends in entry.intervals.items()},
-                    "seconds": entry.seconds,
-                }
-                for entry in self.entries
-            ],
+            "entries": [entry.to_json() for entry in self.entries],
             "differences": {name: difference.to_json() for name, difference in self.differences.items()},
         }
 
@@ -244,17 +248,28 @@ def run_contest(
         raise DataError(f"expected an entry named {model!r} in the contest, found {', '.join(probabilities) or 'none'}")
     names = [*(name for name in probabilities if name != model), model]
     drawn = bootstrap(ratings, probabilities, scale, seed=seed)
-    entries = tuple(
+    entries = measured({name: probabilities[name] for name in names}, ratings, scale, drawn, seconds)
+    differences = {name: drawn.difference(model, name) for name in names[:-1]}
+    return Contest(entries=entries, scale=scale, differences=differences)
+
+
+def measured(
+    probabilities: Mapping[str, ArrayLike],
+    ratings: ArrayLike,
+    scale: RatingScale,
+    drawn: Bootstrap,
+    seconds: Mapping[str, float] | None = None,
+) -> tuple[Entry, ...]:
+    """An entry for each model, with the intervals of its metrics from resamples of the same reviews."""
+    return tuple(
         Entry(
             name=name,
-            metrics=compute_metrics(ratings, probabilities[name], scale),
+            metrics=compute_metrics(ratings, of_model, scale),
             intervals=drawn.intervals(name),
             seconds=(seconds or {}).get(name),
         )
-        for name in names
+        for name, of_model in probabilities.items()
     )
-    differences = {name: drawn.difference(model, name) for name in names[:-1]}
-    return Contest(entries=entries, scale=scale, differences=differences)
 
 
 def format_seconds(seconds: float | None) -> str:

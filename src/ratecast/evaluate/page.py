@@ -1,7 +1,11 @@
 """The look of the report: one HTML page with everything in it, for wide and narrow screens, light and dark."""
 
+import os
 from html import escape
+from pathlib import Path
 from typing import Final
+
+from ratecast.errors import OutputError
 
 STYLE: Final = """
 :root {
@@ -114,3 +118,20 @@ def page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{unbroken}\n</main>\n</body>\n</html>\n"
     )
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a report, as a whole or not at all.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            beside.write_text(text, encoding="utf-8")
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write the report to {path}: {error.strerror or error}; choose another place") from None

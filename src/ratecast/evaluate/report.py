@@ -1,7 +1,6 @@
 """The report of a fitted model: one HTML file that says who won, by how much, and where the model errs."""
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,12 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ratecast.errors import OutputError
 from ratecast.evaluate import plots
 from ratecast.evaluate.calibration import check_probabilities, confidence_and_correctness, reliability
 from ratecast.evaluate.contest import Contest, Entry, Outcome, format_seconds
 from ratecast.evaluate.metrics import METRICS, expected_ratings
-from ratecast.evaluate.page import page
+from ratecast.evaluate.page import page, write_page
 from ratecast.scale import FloatArray, IntArray, RatingScale
 
 _HEADLINES: Final[dict[Outcome, str]] = {
@@ -87,7 +85,7 @@ def write_report(
         _laid_out([*_figures(contest, truth, checked, learning_curve or ()), *_data(data_report_lines)]),
         _notes(notes),
     ]
-    _write(Path(path), page(title, "\n".join(section for section in sections if section)))
+    write_page(Path(path), page(title, "\n".join(section for section in sections if section)))
 
 
 # -- sections, each HTML ----------------------------------------------------------------------------------------------
@@ -335,15 +333,3 @@ def _value(contest: Contest, entry: Entry, name: str) -> str:
 def _sentence(name: str) -> str:
     info = METRICS[name]
     return f"{info.explanation[0].upper()}{info.explanation[1:]}; {info.better} is better."
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            beside.write_text(text, encoding="utf-8")
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write the report to {path}: {error.strerror or error}; choose another place") from None

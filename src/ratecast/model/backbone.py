@@ -18,6 +18,9 @@ from ratecast.errors import BackboneError, ConfigError, require
 from ratecast.text import TextEncoder
 
 DEFAULT_BACKBONE: Final = "all-MiniLM-L6-v2"
+MOST_TOKENS: Final = 256
+"""Longest input that is chosen without being asked for."""
+
 _DEFAULT_NAMES: Final = (DEFAULT_BACKBONE, f"sentence-transformers/{DEFAULT_BACKBONE}")
 _DEFAULT_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _DROPOUTS: Final = (
@@ -70,13 +73,13 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's next-sentence layer: unused, and untrained in most checkpoints
     positions = _positions(found)
-    if positions is not None and config.max_tokens > positions:
+    if positions is not None and config.max_tokens is not None and config.max_tokens > positions:
         raise ConfigError(
             f"max_tokens is {config.max_tokens}, but the backbone {config.backbone!r} has only {positions} positions"
         )
     encoder = TextEncoder.create(
         _fast_tokenizer(tokenizer, config.backbone),
-        max_tokens=config.max_tokens,
+        max_tokens=config.max_tokens or min(MOST_TOKENS, positions or MOST_TOKENS),
         head_fraction=config.head_fraction,
         pad_id=_pad_id(tokenizer),
     )

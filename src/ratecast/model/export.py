@@ -22,7 +22,9 @@ AGREEMENT = 1e-4
 """Largest difference allowed between a probability of torch and of the exported graph."""
 
 
-def export_rater(rater: Rater, encoder: TextEncoder, folder: Path, sample: Sequence[str]) -> tuple[Component, Component]:
+def export_rater(
+    rater: Rater, encoder: TextEncoder, folder: Path, sample: Sequence[str], *, name: str = "graph"
+) -> tuple[Component, Component]:
     """Write a rater as an ONNX graph and as safetensors weights, and check that the graph gives the same answers.
 
     Args:
@@ -30,6 +32,7 @@ def export_rater(rater: Rater, encoder: TextEncoder, folder: Path, sample: Seque
         encoder: its tokenizer.
         folder: where to write.
         sample: texts to compare torch and the graph on.
+        name: what the component that predicts is called.
 
     Returns:
         The graph component, which predicts, and the weights component, which training can go on from.
@@ -38,19 +41,22 @@ def export_rater(rater: Rater, encoder: TextEncoder, folder: Path, sample: Seque
         RatecastError: if torch and the graph disagree by more than 1e-4.
     """
     rater = rater.eval().cpu()
+    rater.precision = torch.float32
     encoder.save(folder / TOKENIZER_FILE)
     _write_graph(rater, encoder, folder / GRAPH_FILE)
     weights = {name: tensor.contiguous() for name, tensor in rater.state_dict().items()}
     save_file(_without_shared(weights), folder / WEIGHTS_FILE)
     rater.backbone.config.to_json_file(folder / BACKBONE_FILE)  # type: ignore[union-attr, operator]
     levels = len(rater.head.scale)
-    graph = create_component(folder, "graph", "onnx", [GRAPH_FILE, TOKENIZER_FILE], **graph_settings(encoder))
+    graph = create_component(folder, name, "onnx", [GRAPH_FILE, TOKENIZER_FILE], **graph_settings(encoder))
     difference = np.abs(
         torch_probabilities(rater, encoder, sample) - OnnxGraph.load(folder, graph, levels).probabilities(sample)
     ).max()
     if difference > AGREEMENT:
         raise RatecastError(f"the exported graph differs from torch by {difference:.2g}; expected at most {AGREEMENT:g}")
-    stored = create_component(folder, "weights", "weights", [WEIGHTS_FILE, BACKBONE_FILE], pooling=rater.pooling)
+    stored = create_component(
+        folder, "weights", "weights", [WEIGHTS_FILE, BACKBONE_FILE], pooling=rater.pooling, layers=rater.pooled_layers
+    )
     return graph, stored
 
 

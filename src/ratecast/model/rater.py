@@ -1,10 +1,13 @@
 """The network: a backbone, a pooling and a head."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ratecast.model.backbone import transformer_layers
 from ratecast.model.heads import Head
 from ratecast.model.pooling import POOLINGS
 
@@ -16,23 +19,70 @@ class Rater(nn.Module):
         backbone: a transformers model whose output has ``last_hidden_state``.
         head: maps review vectors to raw outputs.
         pooling: name of a pooling.
+        pooled_layers: how many top layers are pooled; their vectors are joined to the review's vector. Lower layers keep what
+            the topmost, trained for another purpose, has dropped (Tenney et al. 2019, "BERT Rediscovers the Classical NLP
+            Pipeline").
+        precision: what the backbone computes in; weights, pooling and head stay in float32.
     """
 
-    def __init__(self, backbone: nn.Module, head: Head, *, pooling: str) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        *,
+        pooling: str,
+        pooled_layers: int = 1,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.pooling = pooling
+        self.pooled_layers = pooled_layers
+        self.precision = precision
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """One vector for each review, shape ``(batch, width)``, from ids and mask of shape ``(batch, token)``."""
-        output: Any = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
-        return POOLINGS[self.pooling](output.last_hidden_state, attention_mask)
+        """One vector for each review, from ids and mask of shape ``(batch, token)``.
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """The head's raw outputs, shape ``(batch, output)``."""
-        output: Tensor = self.head(self.vectors(input_ids, attention_mask))
+        Returns:
+            Shape ``(batch, pooled_layers * width)``, the topmost layer's vector first.
+        """
+        lowered = self.precision is not torch.float32
+        with (
+            self._lower_layers() as lower,
+            torch.autocast(input_ids.device.type, dtype=self.precision if lowered else torch.bfloat16, enabled=lowered),
+        ):
+            output: Any = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
+        pool = POOLINGS[self.pooling]
+        return torch.cat([pool(states.float(), attention_mask) for states in (output.last_hidden_state, *lower)], dim=1)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, dropout_samples: int = 1) -> Tensor:
+        """The head's raw outputs, shape ``(batch, output)``, or ``(sample · batch, output)`` with several dropout masks."""
+        return self.sampled(self.vectors(input_ids, attention_mask), dropout_samples)
+
+    def sampled(self, vectors: Tensor, dropout_samples: int) -> Tensor:
+        """Raw outputs for review vectors, one after the other under each dropout mask, shape ``(sample · batch, output)``."""
+        output: Tensor = self.head(vectors if dropout_samples == 1 else vectors.repeat(dropout_samples, 1))
         return output
+
+    @contextmanager
+    def _lower_layers(self) -> Iterator[list[Tensor]]:
+        """Token vectors of the pooled layers below the topmost, from the upper one to the lower, once the backbone has run.
+
+        The topmost layer is left to ``last_hidden_state``: some backbones normalise their output once more.
+        """
+        found: list[Tensor] = []
+
+        def keep(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+            found.insert(0, output[0] if isinstance(output, tuple) else output)
+
+        lower: Any = transformer_layers(self.backbone)[-self.pooled_layers : -1] if self.pooled_layers > 1 else ()
+        handles = [layer.register_forward_hook(keep) for layer in lower]
+        try:
+            yield found
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 class ProbabilityGraph(nn.Module):

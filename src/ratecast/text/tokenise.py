@@ -1,7 +1,7 @@
 """Texts to token ids, keeping the beginning and the end of what is too long."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,6 +107,10 @@ class TextEncoder:
             return cls(Tokenizer.from_file(str(path)), settings)
         except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare Exception
             raise BackboneError(f"cannot read the tokenizer {path}: {error}") from None
+
+    def limited(self, max_tokens: int) -> "TextEncoder":
+        """The same encoder with another longest input."""
+        return TextEncoder(self.tokenizer, replace(self.settings, max_tokens=max_tokens))
 
     def save(self, path: Path) -> None:
         """Write the ``tokenizer.json`` that `load` reads."""

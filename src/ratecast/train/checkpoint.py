@@ -15,6 +15,7 @@ from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.model.rater import Rater
 from ratecast.model.store import explained_write
 from ratecast.train.optim import trained_weights
+from ratecast.train.plan import Plan
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 
@@ -27,6 +28,7 @@ class TrainingState:
         fingerprint: hash of the data and of the settings that decide the weights.
         steps: steps of the plan.
         allowed_seconds: time limit of the plan; None without one.
+        plan: what else the plan says, as `Plan.to_json` gives it; None for a run without one.
         step: steps done.
         seconds: time spent, over all sessions of the run.
         best_score: lowest validation RMSE so far.
@@ -34,11 +36,13 @@ class TrainingState:
         stale: evaluations since then.
         curve: the evaluations so far.
         best: copy of the trained weights at ``best_step``.
+        average: moving average of the weights, where one is kept.
     """
 
     fingerprint: str
     steps: int
     allowed_seconds: float | None = None
+    plan: dict[str, Any] | None = None
     step: int = 0
     seconds: float = 0.0
     best_score: float = float("inf")
@@ -46,6 +50,7 @@ class TrainingState:
     stale: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
 
     def keep_best(self, rater: Rater, score: float) -> None:
         """Take note of an evaluation, and of the weights if it is the best so far."""
@@ -71,11 +76,12 @@ def save_checkpoint(folder: Path, state: TrainingState, rater: Rater, optimizer:
     """
     tensors = {f"rater/{name}": weight for name, weight in trained_weights(rater).items()}
     tensors |= {f"best/{name}": weight for name, weight in state.best.items()}
+    tensors |= {f"average/{name}": weight for name, weight in state.average.items()}
     names = _names(rater)
     for weight, moments in optimizer.state.items():
         tensors |= {f"optimizer/{names[id(weight)]}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     tensors["random"] = torch.get_rng_state()
-    facts = {key: value for key, value in vars(state).items() if key != "best"}
+    facts = {key: value for key, value in vars(state).items() if key not in {"best", "average"}}
     partial = folder / f"{CHECKPOINT_FILE}.partial"
     with explained_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,6 +94,17 @@ def save_checkpoint(folder: Path, state: TrainingState, rater: Rater, optimizer:
         os.replace(partial, folder / CHECKPOINT_FILE)
 
 
+def load_plan(folder: Path, fingerprint: str) -> Plan | None:
+    """The plan that the last checkpoint of a run holds; None if there is no checkpoint.
+
+    Raises:
+        ConfigError: if the checkpoint belongs to other data or settings.
+        ModelFolderError: if it is damaged.
+    """
+    found = _read(folder / CHECKPOINT_FILE, fingerprint, with_tensors=False)
+    return None if found is None or found[0]["plan"] is None else Plan.from_json(found[0]["plan"])
+
+
 def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: torch.optim.Optimizer) -> TrainingState | None:
     """Put a run back to its last checkpoint; None if there is none.
 
@@ -95,19 +112,10 @@ def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: tor
         ConfigError: if the checkpoint belongs to other data or settings.
         ModelFolderError: if it is damaged.
     """
-    path = folder / CHECKPOINT_FILE
-    if not path.is_file():
+    found = _read(folder / CHECKPOINT_FILE, fingerprint)
+    if found is None:
         return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts: dict[str, Any] = json.loads(file.metadata()["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ModelFolderError(f"the checkpoint {path} is damaged ({error}); delete it and run without --resume") from None
-    if facts["fingerprint"] != fingerprint:
-        raise ConfigError(
-            f"the checkpoint {path} was made with other data or settings; use the same ones, or run without --resume"
-        )
+    facts, tensors = found
     state = TrainingState(**facts)
     weights = trained_weights(rater)
     by_name = dict(rater.named_parameters())
@@ -118,12 +126,31 @@ def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: tor
                 weights[name].copy_(tensor)
             elif part == "best":
                 state.best[name] = tensor
+            elif part == "average":
+                state.average[name] = tensor.to(weights[name].device)
             elif part == "optimizer":
                 weight_name, _, moment = name.rpartition("/")
                 weight = by_name[weight_name]
                 optimizer.state[weight][moment] = tensor if moment == "step" else tensor.to(weight.device)
     torch.set_rng_state(tensors["random"])
     return state
+
+
+def _read(path: Path, fingerprint: str, *, with_tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts: dict[str, Any] = json.loads(file.metadata()["state"])
+            names = list(file.keys()) if with_tensors else []
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelFolderError(f"the checkpoint {path} is damaged ({error}); delete it and run without --resume") from None
+    if facts["fingerprint"] != fingerprint:
+        raise ConfigError(
+            f"the checkpoint {path} was made with other data or settings; use the same ones, or run without --resume"
+        )
+    return facts, tensors
 
 
 def _names(rater: Rater) -> dict[int, str]:

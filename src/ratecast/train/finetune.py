@@ -2,29 +2,34 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from ratecast.config import FitConfig
+from ratecast.data.split import stopping_rows
 from ratecast.model.backbone import Backbone, load_backbone, set_trained, transformer_layers
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
 from ratecast.records import Reviews
-from ratecast.scale import FloatArray, RatingScale
-from ratecast.text import TokenisedTexts
+from ratecast.scale import FloatArray, IntArray, RatingScale
+from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
+from ratecast.train.checkpoint import load_plan
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.loop import Run, TrainingResult, train
+from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sample_rows
+from ratecast.train.precision import PRECISIONS, choose_precision
 from ratecast.train.probe import fit_probe
-
-STOPPING_REVIEWS: Final = 1000
-"""Validation reviews that training is stopped by, at most: scoring more would take the time from training."""
+from ratecast.train.reinitialise import reinitialise, top_layers
+from ratecast.train.weights import review_weights
 
 _PROBE_REVIEWS: Final = 10_000
-_PROBE_SHARE: Final = 0.1
+_EXPORTED_SPEED: Final = {"float32": 0.7, "bfloat16": 0.25}
+"""Speed of the exported graph, which computes in float32, as a share of the network's; measured at 0.8 to 1 and at 0.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +39,21 @@ class FineTuned:
     Attributes:
         rater: the network with the best weights.
         backbone: what it was made from.
+        config: the settings with what the plan decided filled in.
         result: how training went.
-        before: level probabilities of the test reviews by a linear head on the untrained backbone, ``(review, level)``.
+        validation: level probabilities of the validation reviews at `stopping_rows`, ``(review, level)``.
+        before: level probabilities of the judged reviews by a linear head on the untrained backbone, ``(review, level)``; None
+            where the time is too short for it.
         before_seconds: time that this head and its vectors took.
         shortened: training reviews that were too long to be read whole.
     """
 
     rater: Rater
     backbone: Backbone
+    config: FitConfig
     result: TrainingResult
-    before: FloatArray
+    validation: FloatArray
+    before: FloatArray | None
     before_seconds: float
     shortened: int
 
@@ -55,7 +65,8 @@ def finetune(
     *,
     time_left: Callable[[], float] | None,
     reviews_after: int,
-) -> FineTuned:
+    judged: str = "test",
+) -> FineTuned | None:
     """Fine-tune the configured backbone.
 
     Args:
@@ -64,88 +75,197 @@ def finetune(
         run: settings and places; its ``allowed_seconds`` are set here from the time that is left.
         time_left: seconds that are left for training and scoring; None without a limit.
         reviews_after: how many reviews must be scored after training, within the time that is left.
+        judged: the part that the untrained backbone is judged on.
+
+    Returns:
+        None if the time is too short to be worth a start.
 
     Raises:
-        BackboneError, ConfigError, OutputError: as `load_backbone` and `train` do.
+        BackboneError, ConfigError, DataError, OutputError: as `load_backbone`, `create_head`, `review_weights` and `train` do.
     """
-    config = run.config.backbone
     torch.manual_seed(run.config.seed)
-    backbone = load_backbone(config)
-    tokenised = {name: backbone.encoder.encode(part.joined()) for name, part in parts.items()}
-    ratings = {name: part.rated() for name, part in parts.items()}
-    head = create_head(config.head, backbone.width, scale, ratings["train"], config.dropout)
-    rater = Rater(backbone.model, head, pooling=config.pooling)
-    frozen = set_trained(backbone.model, trained_layers=config.trained_layers, train_embeddings=config.train_embeddings)
+    tuning = _Tuning(parts, scale, run, time_left, reviews_after)
+    if tuning.plan.reviews == 0:
+        return None
+    run.reporter.tell(tuning.plan.describe())
+    few = stopping_rows(len(parts[judged])) if judged == "validation" else np.arange(len(parts[judged]))
+    return tuning.run(parts[judged].take(few))
+
+
+class _Tuning:
+    """What the steps of `finetune` share: the plan, and the backbone and the network under it."""
+
+    def __init__(
+        self,
+        parts: dict[str, Reviews],
+        scale: RatingScale,
+        run: Run,
+        time_left: Callable[[], float] | None,
+        reviews_after: int,
+    ) -> None:
+        self._time_left, self._reviews_after = time_left, reviews_after
+        self._augmentation = Augmentation.create(run.config.strengthen, run.config.seed)
+        saved = load_plan(run.folder, run.fingerprint) if run.resume else None
+        self._backbone = load_backbone(run.config.backbone)
+        self._layers = len(transformer_layers(self._backbone.model))
+        self.plan, encoding = self._planned(parts, scale, run, saved)
+        self._run = replace(run, config=self.plan.resolve(run.config), plan=self.plan)
+        self._backbone = replace(self._backbone, encoder=self._backbone.encoder.limited(self.plan.max_tokens))
+        chosen = np.random.default_rng(run.config.seed).permutation(len(parts["train"]))[: self.plan.reviews]
+        validation = parts["validation"].take(stopping_rows(len(parts["validation"])))
+        self._parts = {"train": parts["train"].take(np.sort(chosen)), "validation": validation}
+        self._texts = {name: self._backbone.encoder.encode(part.joined()) for name, part in self._parts.items()}
+        self._ratings = {name: part.rated() for name, part in self._parts.items()}
+        self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
+        self._reviews_per_second = encoding / float(self._texts["validation"].lengths.mean())
+        self._rater = _rater(self._backbone, scale, self._ratings["train"], self._run.config)
+        self._frozen = set_trained(
+            self._backbone.model,
+            trained_layers=self._run.config.backbone.trained_layers,
+            train_embeddings=run.config.backbone.train_embeddings,
+        )
+
+    def _planned(self, parts: dict[str, Reviews], scale: RatingScale, run: Run, saved: Plan | None) -> tuple[Plan, float]:
+        """The plan, and the tokens a second that the network encodes."""
+        config, encoder, training = run.config, self._backbone.encoder, parts["train"]
+        precision = saved.precision if saved else choose_precision(config.train.precision)
+        rater = _rater(self._backbone, scale, training.rated(), config.with_values(precision=precision))
+        for trained in (config.backbone.trained_layers, None):  # refused if there are not so many; speed is that of all
+            set_trained(self._backbone.model, trained_layers=trained, train_embeddings=config.backbone.train_embeddings)
+        texts = encoder.encode(training.joined())
+        speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
+        seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision)
+        if seconds is not None:  # the head is fitted to the validation reviews too
+            seconds -= len(stopping_rows(len(parts["validation"]))) * float(texts.lengths.mean()) / speed.encoding
+        plan = saved or make_plan(
+            texts.lengths,
+            speed,
+            config,
+            layers=self._layers,
+            longest=encoder.settings.max_tokens,
+            precision=precision,
+            seconds=seconds,
+        )
+        return plan, speed.encoding
+
+    def _seconds(self, reviews_per_second: float, precision: str) -> float | None:
+        """Time for everything up to the best weights; None without a limit."""
+        if self._time_left is None:
+            return None
+        return self._time_left() - self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
+
+    @property
+    def _left(self) -> float | None:
+        return self._seconds(self._reviews_per_second, self.plan.precision)
+
+    def run(self, judged: Reviews) -> FineTuned:
+        """Fit the head to the untrained backbone, then train."""
+        started = time.monotonic()
+        rater, texts = self._rater, self._texts
+        restarted = top_layers(self._backbone.model, self._run.config.strengthen.reinitialised_layers)
+        rows = self._probe_rows()
+        few = {"train": texts["train"].take(rows), "validation": texts["validation"]}
+        encoded = {name: self._encode(name, part) for name, part in few.items()}
+        self._fit_head(encoded, rows)
+        before = self._before(judged)
+        before_seconds = time.monotonic() - started
+        if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
+            reinitialise(self._backbone.model, restarted, self._run.config.seed)
+            self._fit_head({name: self._encode(name, part, again=True) for name, part in few.items()}, rows)
+
+        stored = encoded if self._frozen else dict.fromkeys(encoded)
+        training, validation = (
+            RatedTexts(texts=texts[name], ratings=self._ratings[name], encoded=stored[name]) for name in ("train", "validation")
+        )
+        training = replace(training, weights=self._weights, augmented=self._augmented())
+        hidden = encoded["train"].hidden
+        network = Network(
+            rater,
+            self._backbone.encoder.settings,
+            frozen=self._frozen,
+            layers=self._layers,
+            tuple_length=hidden.tuple_length if hidden else 0,
+        )
+        seconds = self._left
+        with network.skipping():
+            result = train(network, training, validation, self._run.within(None if seconds is None else max(0.0, seconds)))
+            found = network.outputs(validation)
+        return FineTuned(
+            rater=rater,
+            backbone=self._backbone,
+            config=self._run.config,
+            result=result,
+            validation=_distribution(rater, found),
+            before=before,
+            before_seconds=before_seconds,
+            shortened=int(texts["train"].shortened.sum()),
+        )
+
+    def _fit_head(self, encoded: dict[str, Encoded], rows: IntArray) -> None:
+        """Fit the head to the vectors of some training rows and of the validation reviews."""
+        weights = None if self._weights is None else self._weights[rows]
+        training = (encoded["train"].vectors, self._ratings["train"][rows])
+        fit_probe(self._rater.head, training, (encoded["validation"].vectors, self._ratings["validation"]), weights)
+
+    def _before(self, judged: Reviews) -> FloatArray | None:
+        """What the untrained backbone says of the judged reviews, unless that would take much of the time."""
+        seconds = self._left
+        if seconds is not None and len(judged) > PROBE_SHARE * seconds * self._reviews_per_second:
+            return None
+        return _probabilities(self._rater, self._encode("judged", self._backbone.encoder.encode(judged.joined())).vectors)
+
+    def _augmented(self) -> AugmentedTexts | None:
+        if self._augmentation is None:
+            return None
+        texts, encoder = self._parts["train"].joined(), self._backbone.encoder
+        return AugmentedTexts(texts=texts, encoder=encoder, augmentation=self._augmentation)
+
+    def _encode(self, name: str, texts: TokenisedTexts, *, again: bool = False) -> Encoded:
+        """One pass of the network; the first time the frozen layers' outputs are stored for what training reads."""
+        stored = not again and name != "judged" and 0 < self._frozen < self._layers
+        return encode(
+            self._rater,
+            texts,
+            self._backbone.encoder.settings,
+            frozen=self._frozen,
+            store=self._run.folder / f"{name}.npy" if stored else None,
+            reporter=self._run.reporter,
+            task=f"untrained vectors of the {name} reviews",
+        )
+
+    def _probe_rows(self) -> IntArray:
+        """Training rows that the head on untrained vectors learns from: all, or as many as a tenth of the time encodes."""
+        count = len(self._texts["train"])
+        if self._frozen:
+            return np.arange(count)
+        most, seconds = _PROBE_REVIEWS, self._left
+        if seconds is not None:
+            most = min(most, max(64, int(PROBE_SHARE * seconds * self._reviews_per_second)))
+        return np.sort(np.random.default_rng(self._run.config.seed).permutation(count)[:most])
+
+
+def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: FitConfig) -> Rater:
+    settings = config.backbone
     layers = len(transformer_layers(backbone.model))
-    started = time.monotonic()
-    speed = _encoding_speed(rater, backbone, tokenised["validation"], run)
-    stopping = np.arange(len(ratings["validation"]))[:STOPPING_REVIEWS]
-    rows = {
-        "train": _probe_rows(len(ratings["train"]), speed, time_left, run.config.seed, whole=frozen > 0),
-        "validation": stopping,
-        "test": np.arange(len(ratings["test"])),
-    }
-    chosen = {name: tokenised[name].take(rows[name]) for name in rows}
-    encoded = _encode_parts(rater, chosen, backbone, run, frozen=frozen, stored=0 < frozen < layers)
-    held_out = (encoded["validation"].vectors, ratings["validation"][stopping])
-    fit_probe(head, (encoded["train"].vectors, ratings["train"][rows["train"]]), held_out)
-    before = _probabilities(rater, encoded["test"])
-    before_seconds = time.monotonic() - started
-    training = RatedTexts(texts=tokenised["train"], ratings=ratings["train"], encoded=encoded["train"] if frozen else None)
-    validation = RatedTexts(texts=chosen["validation"], ratings=held_out[1], encoded=encoded["validation"] if frozen else None)
-    hidden = encoded["train"].hidden
-    tuple_length = hidden.tuple_length if hidden else 0
-    network = Network(rater, backbone.encoder.settings, frozen=frozen, layers=layers, tuple_length=tuple_length)
-    allowed = None if time_left is None else max(0.0, time_left() - reviews_after / speed)
-    with network.skipping():
-        result = train(network, training, validation, run.within(allowed))
-    shortened = int(tokenised["train"].shortened.sum())
-    return FineTuned(
-        rater=rater, backbone=backbone, result=result, before=before, before_seconds=before_seconds, shortened=shortened
+    # No layer below the one whose outputs are stored can be pooled.
+    pooled = min(settings.pooled_layers, settings.trained_layers + 1 if settings.trained_layers else layers)
+    width, smoothing = pooled * backbone.width, config.train.label_smoothing
+    return Rater(
+        backbone.model,
+        create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
+        pooling=settings.pooling,
+        pooled_layers=pooled,
+        precision=PRECISIONS[config.train.precision],
     )
 
 
-def _encode_parts(
-    rater: Rater, texts: dict[str, TokenisedTexts], backbone: Backbone, run: Run, *, frozen: int, stored: bool
-) -> dict[str, Encoded]:
-    """One pass of the untrained network over each part; the frozen layers' outputs are stored for what training reads."""
-    return {
-        name: encode(
-            rater,
-            part,
-            backbone.encoder.settings,
-            frozen=frozen,
-            store=run.folder / f"{name}.npy" if stored and name != "test" else None,
-            reporter=run.reporter,
-            task=f"untrained vectors of the {name} reviews",
-        )
-        for name, part in texts.items()
-    }
-
-
-def _encoding_speed(rater: Rater, backbone: Backbone, texts: TokenisedTexts, run: Run) -> float:
-    """Reviews a second that the untrained network encodes, measured on a few."""
-    few = texts.take(np.arange(min(len(texts), 64)))
-    seconds = []
-    for _ in range(2):  # the first run warms up
-        started = time.monotonic()
-        encode(rater, few, backbone.encoder.settings, frozen=0, store=None, reporter=run.reporter, task="measuring the speed")
-        seconds.append(time.monotonic() - started)
-    return len(few) / max(seconds[-1], 1e-6)
-
-
-def _probe_rows(
-    count: int, speed: float, time_left: Callable[[], float] | None, seed: int, *, whole: bool
-) -> NDArray[np.int64]:
-    """Training rows that the linear head on untrained vectors learns from: all, or as many as a tenth of the time encodes."""
-    if whole:
-        return np.arange(count)
-    most = _PROBE_REVIEWS if time_left is None else min(_PROBE_REVIEWS, max(64, int(_PROBE_SHARE * time_left() * speed)))
-    return np.sort(np.random.default_rng(seed).permutation(count)[:most])
+def _probabilities(rater: Rater, vectors: Tensor) -> FloatArray:
+    with torch.no_grad():
+        return _distribution(rater, rater.head(vectors))
 
 
 @torch.no_grad()
-def _probabilities(rater: Rater, encoded: Encoded) -> FloatArray:
-    found = rater.head.probabilities(rater.head(encoded.vectors)).double()
-    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).numpy()
+def _distribution(rater: Rater, outputs: Tensor) -> FloatArray:
+    found = rater.head.probabilities(outputs).double()
+    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).cpu().numpy()
     return probabilities

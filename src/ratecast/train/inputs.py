@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from ratecast.errors import ShapeError
+from ratecast.model.backbone import transformer_layers
 from ratecast.model.rater import Rater
 from ratecast.scale import FloatArray
-from ratecast.text import TextSettings, TokenisedTexts, inference_batches, pad
+from ratecast.text import AugmentedTexts, TextSettings, TokenisedTexts, inference_batches, pad
 from ratecast.train.frozen import Encoded, StoredLayer, stored_layers
 
 
@@ -22,15 +24,34 @@ class RatedTexts:
     Attributes:
         texts: token ids.
         ratings: shape ``(review,)``.
+        weights: how much each review counts, as `review_weights` gives it.
         encoded: outputs of layers that are not trained; None where all are.
+        targets: level probabilities to learn besides the ratings, such as an ensemble's, shape ``(review, level)``.
+        target_weight: weight of the divergence from them in the loss; the ratings' has the rest of 1.
+        augmented: gives the texts of each pass, in place of ``texts``; only where no layer's outputs are stored.
+
+    Raises:
+        ShapeError: if there are not as many targets as reviews.
     """
 
     texts: TokenisedTexts
     ratings: FloatArray
+    weights: FloatArray | None = None
     encoded: Encoded | None = None
+    targets: FloatArray | None = None
+    target_weight: float = 0.5
+    augmented: AugmentedTexts | None = None
+
+    def __post_init__(self) -> None:
+        if self.targets is not None and len(self.targets) != len(self):
+            raise ShapeError(f"found targets of {len(self.targets)} reviews, expected one for each of {len(self)}")
 
     def __len__(self) -> int:
         return len(self.ratings)
+
+    def in_pass(self, epoch: int) -> "RatedTexts":
+        """The set as one pass over it reads it."""
+        return self if self.augmented is None else replace(self, texts=self.augmented.in_pass(epoch))
 
 
 class Network:
@@ -61,20 +82,23 @@ class Network:
         with stored_layers(self.rater, self._frozen, self._tuple_length) as self._stand_in:
             yield self
 
-    def output(self, reviews: RatedTexts, rows: NDArray[np.int64]) -> Tensor:
-        """The head's raw outputs for some rows of a set, shape ``(batch, output)``."""
+    def entrance(self) -> nn.Module:
+        """The first module that is trained and takes what frozen ones give: a layer, or the head."""
+        return self.rater.head if self._only_head else transformer_layers(self.rater.backbone)[self._frozen]
+
+    def output(self, reviews: RatedTexts, rows: NDArray[np.int64], dropout_samples: int = 1) -> Tensor:
+        """The head's raw outputs for some rows of a set, shape ``(sample · batch, output)``."""
         device = self.rater.head.linear.weight.device
         if self._only_head and reviews.encoded is not None:
-            output: Tensor = self.rater.head(reviews.encoded.vectors[rows].to(device))
-            return output
+            return self.rater.sampled(reviews.encoded.vectors[rows].to(device), dropout_samples)
         left = self._settings.pad_left
         batch = pad(reviews.texts.ids, rows, pad_id=self._settings.pad_id, pad_left=left)
         if self._stand_in is not None and reviews.encoded is not None and reviews.encoded.hidden is not None:
             states = reviews.encoded.hidden.padded(rows, batch.input_ids.shape[1], pad_left=left)
             self._stand_in.states = states.to(device)
         mask = torch.from_numpy(batch.attention_mask).to(device)
-        output = self.rater(torch.from_numpy(batch.input_ids).to(device), mask)
-        return output  # noqa: RET504 - annotated above, the module's call is not
+        output: Tensor = self.rater(torch.from_numpy(batch.input_ids).to(device), mask, dropout_samples)
+        return output
 
     @torch.no_grad()
     def outputs(self, reviews: RatedTexts) -> Tensor:

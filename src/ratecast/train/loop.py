@@ -15,10 +15,14 @@ from ratecast.config import FitConfig, TrackConfig
 from ratecast.errors import require
 from ratecast.progress import Reporter
 from ratecast.text import training_batches
+from ratecast.train.average import averaged, started_average, update_average
 from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.inputs import Network, RatedTexts
+from ratecast.train.objective import Objective
 from ratecast.train.optim import create_optimizer, set_learning_rates
+from ratecast.train.plan import Plan, wanted_epochs
 from ratecast.train.probe import score_outputs
+from ratecast.train.weights import weighted_mean
 
 _TICKS = 1000
 
@@ -61,6 +65,7 @@ class Run:
             limit of its checkpoint.
         reporter: shows the progress.
         log_folder: where trackers write.
+        plan: what the settings were filled in from, to be kept in checkpoints.
     """
 
     config: FitConfig
@@ -70,6 +75,7 @@ class Run:
     reporter: Reporter
     log_folder: Path
     allowed_seconds: float | None = None
+    plan: Plan | None = None
 
     def within(self, allowed_seconds: float | None) -> "Run":
         """The same run with a limit on the time for training."""
@@ -77,7 +83,7 @@ class Run:
 
 
 def train(network: Network, training: RatedTexts, validation: RatedTexts, run: Run) -> TrainingResult:
-    """Train, keep the weights that were best on the validation reviews, and leave the rater with these.
+    """Train, keep the weights (or their average) that were best on the validation reviews, and leave the rater with these.
 
     Without a time limit the plan is a fixed number of steps, and a run that is stopped at any moment and resumed ends with
     the same weights as one that never was. With one, the learning rate reaches zero at whichever comes first, the last step
@@ -103,15 +109,21 @@ class _Loop:
         self._network, self._training, self._validation, self._run = network, training, validation, run
         self._config = run.config.train
         self._accelerator = _accelerator(run)
-        optimizer = create_optimizer(network.rater, self._config)
+        strengthen = run.config.strengthen
+        optimizer = create_optimizer(network.rater, self._config, strengthen.layer_decay)
         self._rater, self._optimizer = self._accelerator.prepare(network.rater, optimizer)
+        self._objective = Objective(network, strengthen)
         self._ratings = torch.as_tensor(training.ratings, device=self._accelerator.device)
+        self._weights = None if training.weights is None else torch.as_tensor(training.weights, device=self._accelerator.device)
         self._steps_per_epoch = math.ceil(len(training) / self._config.batch_reviews)
         self._losses = _Mean()
         self._training_seconds = 0.0
         torch.manual_seed(run.config.seed)
         found = load_checkpoint(run.folder, run.fingerprint, self._rater, self._optimizer) if run.resume else None
         self._state = found or self._planned()
+        self._average_decay = strengthen.average_decay
+        if self._average_decay and not self._state.average:
+            self._state.average = started_average(self._rater)
         self._first_step = self._state.step
         self._started = time.monotonic() - self._state.seconds
 
@@ -164,8 +176,13 @@ class _Loop:
         return stopped_by
 
     def _planned(self) -> TrainingState:
-        steps = self._config.steps or math.ceil(self._config.epochs * self._steps_per_epoch)
-        return TrainingState(fingerprint=self._run.fingerprint, steps=steps, allowed_seconds=self._run.allowed_seconds)
+        epochs = self._config.epochs or wanted_epochs(len(self._training))
+        return TrainingState(
+            fingerprint=self._run.fingerprint,
+            steps=self._config.steps or max(1, math.ceil(epochs * self._steps_per_epoch)),
+            allowed_seconds=self._run.allowed_seconds,
+            plan=None if self._run.plan is None else self._run.plan.to_json(),
+        )
 
     def _stopped_by(self) -> str | None:
         state = self._state
@@ -178,26 +195,33 @@ class _Loop:
     def _step(self) -> None:
         started = time.monotonic()
         rows = self._batch()
-        loss = self._rater.head.loss(self._network.output(self._training, rows), self._ratings[rows]).mean()
-        self._accelerator.backward(loss)
+        minimised = 0.0
+        for losses in self._objective.losses(self._reviews, rows, self._ratings[rows]):
+            loss = weighted_mean(losses, None if self._weights is None else self._weights[rows])
+            self._accelerator.backward(loss)
+            minimised += loss.item()
         self._accelerator.clip_grad_norm_(self._rater.parameters(), self._config.max_gradient_norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        self._losses.add(loss.item())
+        self._losses.add(minimised)
         self._state.step += 1
+        if self._average_decay:
+            update_average(self._state.average, self._rater, decay=self._average_decay, step=self._state.step)
         self._training_seconds += time.monotonic() - started
 
     def _batch(self) -> NDArray[np.int64]:
         epoch, position = divmod(self._state.step, self._steps_per_epoch)
         if position == 0 or self._state.step == self._first_step:
-            lengths, seed = self._training.texts.lengths, self._run.config.seed
+            self._reviews = self._training.in_pass(epoch)
+            lengths, seed = self._reviews.texts.lengths, self._run.config.seed
             self._batches = training_batches(lengths, self._config.batch_reviews, seed=seed, epoch=epoch)
         return self._batches[position]
 
     def _evaluate(self, factor: float) -> None:
         state = self._state
-        rmse = score_outputs(self._rater.head, self._network.outputs(self._validation), self._validation.ratings)
-        state.keep_best(self._rater, rmse)
+        with averaged(state.average, self._rater):
+            rmse = score_outputs(self._rater.head, self._network.outputs(self._validation), self._validation.ratings)
+            state.keep_best(self._rater, rmse)
         state.seconds = time.monotonic() - self._started
         point = {"step": state.step, "seconds": state.seconds, "training_loss": self._losses.take(), "validation_rmse": rmse}
         state.curve.append(point | {"learning_rate": factor * self._config.learning_rate})

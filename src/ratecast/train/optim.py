@@ -1,33 +1,53 @@
 """The optimiser and the course of its learning rate."""
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
 
 from ratecast.config import TrainConfig
+from ratecast.model.backbone import transformer_layers
 from ratecast.model.rater import Rater
 
 PEAK: Final = "peak_learning_rate"
 
 
-def create_optimizer(rater: Rater, config: TrainConfig) -> torch.optim.AdamW:
+def create_optimizer(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) over the weights that are trained.
 
     Only matrices decay: biases and the gains of layer norms have no reason to be small. The head, which starts untrained,
-    has a learning rate of its own.
+    has a learning rate of its own, and so have the backbone's layers if ``layer_decay`` is below 1.
     """
-    groups: list[dict[str, Any]] = []
-    for module, peak in ((rater.backbone, config.learning_rate), (rater.head, config.head_learning_rate)):
-        trained = [weight for weight in module.parameters() if weight.requires_grad]
-        for weights, decay in (
-            ([weight for weight in trained if weight.ndim >= 2], config.weight_decay),
-            ([weight for weight in trained if weight.ndim < 2], 0.0),
-        ):
-            if weights:
-                groups.append({"params": weights, "weight_decay": decay, "lr": peak, PEAK: peak})
-    return torch.optim.AdamW(groups, fused=True)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, rate in learning_rates(rater, config, layer_decay).items():
+        weight = rater.get_parameter(name)
+        groups.setdefault((rate, config.weight_decay if weight.ndim >= 2 else 0.0), []).append(weight)
+    return torch.optim.AdamW(
+        [{"params": weights, "weight_decay": decay, "lr": peak, PEAK: peak} for (peak, decay), weights in groups.items()],
+        fused=True,
+    )
+
+
+def learning_rates(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) -> dict[str, float]:
+    """Peak learning rate of each weight that is trained, by name.
+
+    Each layer of the backbone has that of the layer above it times ``layer_decay`` (Howard & Ruder 2018, section 3.2; Clark
+    et al. 2020, appendix B); the top layer has the configured one. What comes before the layers, the embeddings, counts as
+    one more layer below them, and what comes after as a part of the topmost.
+    """
+    names = [name for name, _ in rater.named_parameters()]
+    rates = dict.fromkeys(names, config.learning_rate)
+    if layer_decay < 1:
+        layers = transformer_layers(rater.backbone)
+        homes = {id(weight): number for number, layer in enumerate(layers) for weight in layer.parameters()}
+        top, outside = len(layers) - 1, -1
+        for name, weight in rater.backbone.named_parameters():
+            if id(weight) in homes:
+                outside = top
+            rates[f"backbone.{name}"] *= layer_decay ** (top - homes.get(id(weight), outside))
+    rates |= {name: config.head_learning_rate for name in names if name.startswith("head.")}
+    return {name: rates[name] for name, weight in rater.named_parameters() if weight.requires_grad}
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: float) -> float:

@@ -7,12 +7,18 @@ from torch import Tensor
 
 from ratecast.model.heads import Head
 from ratecast.scale import FloatArray
+from ratecast.train.weights import weighted_mean
 
-PENALTIES: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""Weights of the squared norm that are tried."""
+PENALTIES: Final = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+"""Weights of the squared norm that are tried, until the validation loss rises."""
 
 
-def fit_probe(head: Head, training: tuple[Tensor, FloatArray], validation: tuple[Tensor, FloatArray]) -> None:
+def fit_probe(
+    head: Head,
+    training: tuple[Tensor, FloatArray],
+    validation: tuple[Tensor, FloatArray],
+    weights: FloatArray | None = None,
+) -> None:
     """Fit the head on vectors that stay as they are, with the penalty on its weights chosen by validation loss.
 
     The head's loss is minimised with L-BFGS, on vectors that the head standardises from then on. Fine-tuning that starts from
@@ -23,20 +29,22 @@ def fit_probe(head: Head, training: tuple[Tensor, FloatArray], validation: tuple
         head: the head, changed in place.
         training: vectors of shape ``(review, width)`` and ratings of shape ``(review,)``.
         validation: the same of held-out reviews; these also calibrate the head.
+        weights: how much each training review counts, shape ``(review,)``, as `review_weights` gives it. Held-out reviews all
+            count the same, as they do in every metric.
     """
     vectors, ratings = training[0].double(), torch.as_tensor(training[1])
     held_out, held_out_ratings = validation[0].double(), torch.as_tensor(validation[1])
+    counted = None if weights is None else torch.as_tensor(weights)
     head.double().eval()
     head.standardise(vectors)
-    start = {name: value.clone() for name, value in head.state_dict().items()}
-    best: dict[str, Tensor] = start
+    best: dict[str, Tensor] = {name: value.clone() for name, value in head.state_dict().items()}
     best_loss = float("inf")
-    for penalty in PENALTIES:
-        head.load_state_dict(start)
-        _minimise(head, vectors, ratings, penalty)
+    for penalty in PENALTIES:  # each starts where the stronger one before it ended
+        _minimise(head, vectors, ratings, counted, penalty)
         loss = float(head.loss(head(held_out), held_out_ratings).detach().mean())
-        if loss < best_loss:
-            best, best_loss = {name: value.clone() for name, value in head.state_dict().items()}, loss
+        if loss >= best_loss:
+            break
+        best, best_loss = {name: value.clone() for name, value in head.state_dict().items()}, loss
     head.load_state_dict(best)
     head.zero_grad()  # what L-BFGS left behind is no gradient of the first training step
     with torch.no_grad():
@@ -52,13 +60,13 @@ def score_outputs(head: Head, output: Tensor, ratings: FloatArray) -> float:
     return float(((expected - ratings) ** 2).mean() ** 0.5)
 
 
-def _minimise(head: Head, vectors: Tensor, ratings: Tensor, penalty: float) -> None:
-    weights = [head.linear.weight, head.linear.bias]
-    optimizer = torch.optim.LBFGS(weights, max_iter=100, history_size=10, line_search_fn="strong_wolfe")
+def _minimise(head: Head, vectors: Tensor, ratings: Tensor, weights: Tensor | None, penalty: float) -> None:
+    trained = [weight for weight in head.parameters() if weight.requires_grad]
+    optimizer = torch.optim.LBFGS(trained, max_iter=100, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = head.loss(head(vectors), ratings).mean() + penalty * head.linear.weight.square().sum()
+        loss = weighted_mean(head.loss(head(vectors), ratings), weights) + penalty * head.linear.weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -1,0 +1,106 @@
+"""Everything that stands after a model's members, fitted to what they predict for held-out reviews."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ratecast.combine.blend import Blend, fit_blend
+from ratecast.combine.decide import fit_thresholds
+from ratecast.combine.effects import Effects, fit_effects
+from ratecast.combine.folds import out_of_fold_probabilities
+from ratecast.combine.intervals import Intervals
+from ratecast.model.store import Component, create_component
+from ratecast.records import Reviews
+from ratecast.scale import FloatArray, RatingScale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """What the effects of columns are fitted on.
+
+    Attributes:
+        used: names of the columns.
+        training: rated training reviews.
+        penalty: C of the logistic regression whose out-of-fold predictions the effects are fitted on top of.
+    """
+
+    used: Sequence[str]
+    training: Reviews
+    penalty: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """What turns the members' probabilities into the model's answer.
+
+    Attributes:
+        blend: pools and calibrates the members.
+        effects: of other columns than the text; None if none is used or helps.
+        intervals: prediction intervals.
+        thresholds: expected ratings at which levels begin where QWK counts; None on a continuous scale.
+        held_out: the model's probabilities of the held-out reviews, each by a blend fitted without it, ``(review, level)``.
+        losses: cross-validated loss of every choice of members, see `BlendFit`.
+    """
+
+    blend: Blend
+    effects: Effects | None
+    intervals: Intervals
+    thresholds: FloatArray | None
+    held_out: FloatArray
+    losses: Mapping[str, float]
+
+    def save(self, folder: Path) -> list[Component]:
+        """Write the components into a model folder: those of the chain first, in its order."""
+        found = [create_component(folder, "blend", "blend", self.blend.save(folder, "blend"))]
+        if self.effects is not None:
+            found.append(create_component(folder, "effects", "effects", self.effects.save(folder, "effects")))
+        found.append(create_component(folder, "intervals", "intervals", self.intervals.save(folder, "intervals")))
+        if self.thresholds is not None:
+            found.append(create_component(folder, "thresholds", "thresholds", [], thresholds=self.thresholds.tolist()))
+        return found
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Names of the components that change probabilities, in their order."""
+        return ("blend",) if self.effects is None else ("blend", "effects")
+
+
+def fit_stack(
+    members: Mapping[str, FloatArray],
+    held_out: Reviews,
+    scale: RatingScale,
+    *,
+    columns: Columns | None = None,
+    coverage: float = 0.9,
+    seed: int = 0,
+) -> Stack:
+    """Fit blend, effects, intervals and thresholds, one after the other.
+
+    What comes after the blend is fitted to out-of-fold predictions of it, so that no review is judged by a blend that was
+    fitted to it.
+
+    Args:
+        members: probabilities that each member gives the held-out reviews, shape ``(review, level)``, by its name.
+        held_out: rated reviews that no member learned from.
+        scale: the ratings' scale.
+        columns: other columns that may be used.
+        coverage: share of ratings that prediction intervals hold.
+        seed: decides every random choice.
+    """
+    ratings = held_out.rated()
+    fitted = fit_blend(members, ratings, scale, seed=seed)
+    found, effects = fitted.out_of_fold, None
+    if columns is not None:
+        base = out_of_fold_probabilities(columns.training, scale, penalty=columns.penalty, seed=seed)
+        effects = fit_effects(columns.training, base, held_out, found, scale, used=columns.used)
+        found = found if effects is None else effects.apply(found, held_out)
+    return Stack(
+        blend=fitted.blend,
+        effects=effects,
+        intervals=Intervals.fit(ratings, found, scale, coverage),
+        thresholds=None if scale.is_continuous else fit_thresholds(ratings, found, scale),
+        held_out=np.asarray(found),
+        losses=fitted.losses,
+    )

@@ -1,0 +1,112 @@
+"""What `fit` writes into a model folder: the components that predict, and the documents for people."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ratecast.baseline import Baseline
+from ratecast.card import write_card
+from ratecast.combine.stack import Stack
+from ratecast.evaluate.report import CurvePoint, write_report
+from ratecast.job import Job
+from ratecast.model.store import Component, Manifest, create_component, write_json, write_manifest
+from ratecast.predict import METRICS_FILE
+from ratecast.verdict import GRAPH, Verdict
+
+if TYPE_CHECKING:
+    from ratecast.train.finetune import FineTuned
+
+
+def write_components(
+    new: Path, job: Job, tuned: "FineTuned | None", baselines: Mapping[str, Baseline], stack: Stack
+) -> Manifest:
+    """Write everything that predicts, and the manifest."""
+    exported: list[Component] = []
+    if tuned is not None:
+        from ratecast.model.export import export_rater
+
+        sample = job.parts["validation"].joined()[:8]
+        exported = list(export_rater(tuned.rater, tuned.backbone.encoder, new, sample, name=GRAPH))
+    kept = [create_component(new, name, made.kind, made.model.save(new, name)) for name, made in baselines.items()]
+    manifest = Manifest(
+        scale=job.scale,
+        components=(*stack.save(new), *exported, *kept),
+        chain=stack.chain,
+        baselines=tuple(baselines),
+        about=_about(job, tuned),
+    )
+    write_manifest(new, manifest)
+    return manifest
+
+
+def write_documents(
+    new: Path, manifest: Manifest, job: Job, tuned: "FineTuned | None", *, verdict: Verdict, notes: Sequence[str]
+) -> None:
+    """Write settings, metrics, the division of the reviews, the model card and the report."""
+    assessment = verdict.assessment
+    write_json(new / "config.json", (job.config if tuned is None else tuned.config).to_mapping())
+    write_json(new / "data.json", job.report.to_json())
+    split = {name: part.id.tolist() for name, part in job.parts.items()}
+    write_json(new / "split.json", split | {"left_out": job.left_out})
+    metrics: dict[str, Any] = {
+        "test": assessment.contest.to_json(),
+        "judged_on": job.judged_name,
+        "members": {name: {"rmse": rmse} for name, rmse in verdict.members.items()},
+        "coverage": None if assessment.coverage is None else assessment.coverage.to_json(),
+        "tuned_qwk": assessment.tuned_qwk,
+        "training": None if tuned is None else asdict(tuned.result),
+        "notes": list(notes),
+    }
+    write_json(new / METRICS_FILE, metrics)
+    write_card(new, manifest, assessment.contest, job.report.lines(), notes)
+    write_report(
+        new / "report.html",
+        title=f"Ratings of {job.report.source}",
+        contest=assessment.contest,
+        ratings=assessment.ratings,
+        probabilities=assessment.probabilities,
+        learning_curve=[] if tuned is None else [_curve_point(point) for point in tuned.result.curve],
+        data_report_lines=job.report.lines(),
+        notes=notes,
+    )
+
+
+def _about(job: Job, tuned: "FineTuned | None") -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": job.report.source,
+        "reviews": ", ".join(f"{len(part)} {name}" for name, part in job.parts.items()),
+    }
+    if tuned is not None:
+        settings = tuned.config.backbone
+        found |= {
+            "backbone": settings.backbone,
+            "backbone_sha256": tuned.backbone.sha256,
+            "head": settings.head,
+            "max_tokens": settings.max_tokens,
+        }
+    return found | {
+        "optimise": job.config.answer.optimise,
+        "seed": job.config.seed,
+        "fingerprint": job.fingerprint,
+        "versions": _versions(),
+    }
+
+
+def _curve_point(point: Mapping[str, float]) -> CurvePoint:
+    return CurvePoint(
+        step=int(point["step"]),
+        seconds=point["seconds"],
+        training_loss=point["training_loss"],
+        validation_rmse=point["validation_rmse"],
+        learning_rate=point["learning_rate"],
+    )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy", "scikit-learn")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}

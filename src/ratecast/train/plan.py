@@ -1,0 +1,214 @@
+"""The plan of a fine-tuning run: how much of the text, of the backbone and of the reviews the time is spent on."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ratecast.config import FitConfig
+from ratecast.model.rater import Rater
+from ratecast.text import TextSettings, TokenisedTexts, pad
+
+LEAST_REVIEWS: Final = 100
+"""Fine-tuning on fewer reviews, where there are more and the time is too short for them, is not worth starting."""
+
+PROBE_SHARE: Final = 0.1
+"""Share of the time that the head's fit to the untrained backbone may take where all layers are trained."""
+
+_SHARE_OF_TRAINING: Final = 0.9  # the rest goes to scoring the validation reviews
+_SPEED_REVIEWS: Final = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """What a machine does in a second with a backbone, measured.
+
+    Attributes:
+        encoding: tokens that pass through all layers without gradients.
+        training: tokens that all layers are trained on.
+    """
+
+    encoding: float
+    training: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        max_tokens: longest input.
+        trained_layers: top layers that are trained; the lower ones are computed once.
+        layers: layers of the backbone.
+        epochs: passes over the training reviews.
+        reviews: training reviews used: fewer than there are where the time is too short, 0 where it is not worth a start.
+        precision: what the backbone computes in, "float32" or "bfloat16".
+        seconds: estimated time of training and of computing frozen layers.
+    """
+
+    max_tokens: int
+    trained_layers: int
+    layers: int
+    epochs: float
+    reviews: int
+    precision: str
+    seconds: float
+
+    def resolve(self, config: FitConfig) -> FitConfig:
+        """The settings with everything filled in that was left to the plan."""
+        every = self.trained_layers == self.layers
+        return config.with_values(
+            max_tokens=self.max_tokens,
+            trained_layers=None if every else self.trained_layers,
+            epochs=self.epochs,
+            precision=self.precision,
+        )
+
+    def describe(self) -> str:
+        """The plan in a line for people."""
+        layers = (
+            "all layers" if self.trained_layers == self.layers else f"the top {self.trained_layers} of {self.layers} layers"
+        )
+        if self.trained_layers == 0:
+            layers = "the head alone"
+        return (
+            f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {self.max_tokens} tokens, "
+            f"{self.precision}: about {_rounded(self.seconds)}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as values that JSON can hold; `from_json` reads them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Plan":
+        """The plan that `to_json` described."""
+        return cls(**value)
+
+
+def wanted_epochs(reviews: int) -> float:
+    """Passes that fine-tuning takes to converge: three over many reviews, up to ten over few."""
+    return min(10.0, max(3.0, 15_000 / reviews))
+
+
+def make_plan(
+    lengths: NDArray[np.int64],
+    speed: Speed,
+    config: FitConfig,
+    *,
+    layers: int,
+    longest: int,
+    precision: str,
+    seconds: float | None,
+) -> Plan:
+    """Choose tokens, layers, reviews and passes; what the settings give is left as it is.
+
+    Without a time limit, everything is trained on the longest input until it converges. With one, the first of these that
+    fits is taken, in the order of what they were worth on validation reviews: all layers on long input for two passes, all
+    layers on shorter input for one, the top half of the layers (the lower ones computed once) on as many reviews as fit.
+
+    Args:
+        lengths: tokens of each training review when read up to the longest input, shape ``(review,)``.
+        speed: of this machine.
+        config: the settings.
+        layers: layers of the backbone.
+        longest: longest input that the lengths were taken with.
+        precision: what `speed` was measured in.
+        seconds: time for the head's fit, for computing frozen layers and for training; None without a limit.
+    """
+    epochs = config.train.epochs or wanted_epochs(len(lengths))
+    options = _options(config, layers, longest)
+    for tokens, trained, least in options:
+        sizes = np.minimum(lengths, tokens)
+        once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding
+        a_pass = float(sizes.sum()) * trained / layers / speed.training
+        usable = math.inf if seconds is None or config.train.steps is not None else seconds * _SHARE_OF_TRAINING
+        usable *= 1 - PROBE_SHARE if trained == layers else 1
+        affordable = (usable - once) / max(a_pass, 1e-9)
+        if affordable < least and (tokens, trained, least) != options[-1]:
+            continue
+        if config.train.steps is not None:
+            epochs = config.train.steps * config.train.batch_reviews / len(lengths)
+        reviews = len(lengths)
+        if affordable < 1 and trained < layers:
+            reviews = max(0, int(len(lengths) * usable / (once + a_pass)))
+            affordable, once, a_pass = 1.0, once * reviews / len(lengths), a_pass * reviews / len(lengths)
+        if reviews < min(LEAST_REVIEWS, len(lengths)) or affordable * reviews < min(LEAST_REVIEWS, len(lengths)):
+            reviews = 0
+        passes = min(epochs, max(affordable, 0.0))
+        return Plan(
+            max_tokens=tokens,
+            trained_layers=trained,
+            layers=layers,
+            epochs=passes,
+            reviews=reviews,
+            precision=precision,
+            seconds=once + passes * a_pass,
+        )
+    raise AssertionError("the last option is always taken")
+
+
+def _options(config: FitConfig, layers: int, longest: int) -> list[tuple[int, int, float]]:
+    """Tokens, trained layers and the least passes that each choice is worth taking for, the best first."""
+    trained = config.backbone.trained_layers
+    tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
+    found = [(count, trained if trained is not None else layers, 2.0 if count > 128 else 1.0) for count in tokens]
+    changing = config.strengthen.word_deletion or config.strengthen.synonyms  # such texts have to be computed anew in each pass
+    if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
+        found.append((tokens[-1], (layers + 1) // 2, 0.0))
+    return found
+
+
+def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -> Speed:
+    """Time a batch through the network, without and with gradients. The network is left as it was.
+
+    Args:
+        rater: the network, with the weights that may be trained marked.
+        texts: some reviews, at most 16 of which are used.
+        settings: how to pad them.
+    """
+    rows = np.arange(min(len(texts), _SPEED_REVIEWS))
+    batch = pad(texts.ids, rows, pad_id=settings.pad_id, pad_left=settings.pad_left)
+    device = next(rater.parameters()).device
+    ids, mask = torch.from_numpy(batch.input_ids).to(device), torch.from_numpy(batch.attention_mask).to(device)
+    tokens = ids.numel()
+    was_training = rater.training
+    rater.eval()
+
+    def encode() -> None:
+        with torch.inference_mode():
+            rater.vectors(ids, mask)[0, 0].item()
+
+    def train() -> None:
+        rater.vectors(ids, mask).square().mean().backward()  # type: ignore[no-untyped-call]
+        rater.zero_grad()
+
+    can_train = any(weight.requires_grad for weight in rater.backbone.parameters())
+    encoding = tokens / _least_seconds(encode)
+    training = tokens / _least_seconds(train) if can_train else encoding / 3
+    rater.train(was_training)
+    return Speed(encoding=encoding, training=training)
+
+
+def _least_seconds(work: Callable[[], None], rounds: int = 3) -> float:
+    seconds = []
+    for _ in range(rounds):  # the first one warms up
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return max(min(seconds[1:]), 1e-6)
+
+
+def sample_rows(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of reviews whose lengths stand for all: evenly spaced in the order of length."""
+    order = np.argsort(lengths, kind="stable")
+    return order[np.linspace(0, len(order) - 1, min(_SPEED_REVIEWS, len(order))).astype(np.int64)]
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

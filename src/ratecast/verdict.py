@@ -1,0 +1,117 @@
+"""What a fitted model is worth: the contest with its baselines, its intervals, and the notes that go with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ratecast.assess import MODEL_NAME, Assessment, assess_probabilities
+from ratecast.baseline import Baseline
+from ratecast.combine.stack import Stack
+from ratecast.data.split import stopping_rows
+from ratecast.evaluate.metrics import root_mean_squared_error
+from ratecast.job import Job
+from ratecast.predict import Predictor
+from ratecast.scale import FloatArray
+
+if TYPE_CHECKING:
+    from ratecast.train.finetune import FineTuned
+
+PROBE_NAME: Final = "backbone before fine-tuning"
+GRAPH: Final = "backbone"
+"""Name of the fine-tuned backbone among the members of a model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a model and its members are worth on reviews that they did not learn from.
+
+    Attributes:
+        assessment: the contest with the baselines, and the coverage of the intervals.
+        members: RMSE of each member of the blend by itself.
+    """
+
+    assessment: Assessment
+    members: Mapping[str, float]
+
+
+def judge(
+    predictor: Predictor, job: Job, tuned: "FineTuned | None", baselines: Mapping[str, Baseline], stack: Stack
+) -> Verdict:
+    """Compare the model, as it will be loaded, with its baselines.
+
+    Without test reviews the table is about validation reviews, each predicted by baselines that did not learn from it and by a
+    blend that was fitted without it.
+    """
+    reviews = job.parts[job.judged_name]
+    if job.judged_name == "test":
+        texts = reviews.joined()
+        members = predictor.members(texts, job.reporter)
+        entries = {
+            name: members[name] if name in members else made.model.probabilities(texts) for name, made in baselines.items()
+        }
+        found = predictor.combined(members, reviews)
+    else:
+        rows = stopping_rows(len(reviews))
+        reviews = reviews.take(rows)
+        entries = {name: made.validation[rows] for name, made in baselines.items()}
+        members = entries if tuned is None else entries | {GRAPH: tuned.validation}
+        found = stack.held_out
+    seconds = {name: made.seconds for name, made in baselines.items()}
+    if tuned is not None and tuned.before is not None:
+        entries[PROBE_NAME] = tuned.before
+        seconds[PROBE_NAME] = tuned.before_seconds
+    if tuned is not None:
+        seconds[MODEL_NAME] = tuned.before_seconds + tuned.result.seconds + sum(made.seconds for made in baselines.values())
+    assessment = assess_probabilities(
+        predictor, reviews.rated(), entries | {MODEL_NAME: found}, seconds=seconds, seed=job.config.seed
+    )
+    return Verdict(
+        assessment=assessment,
+        members={name: _rmse(predictor, members[name], reviews.rated()) for name in stack.blend.members},
+    )
+
+
+def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -> list[str]:
+    """What a reader of the report should know besides the numbers, a sentence or two each."""
+    alone = ", ".join(f"{name} {rmse:.3f}" for name, rmse in verdict.members.items())
+    found = [f"The model is the product {stack.blend.describe()} with calibrated levels. RMSE of each by itself: {alone}."]
+    if stack.effects is not None:
+        found.append("Columns: " + "; ".join(stack.effects.describe()) + ".")
+    elif job.used:
+        found.append(f"The columns {', '.join(job.used)} did not help on the validation reviews and are not used.")
+    coverage = verdict.assessment.coverage
+    if coverage is not None:
+        found.append(f"Prediction intervals: {coverage.summary()}.")
+    if job.judged_name == "validation":
+        found.append(
+            "No test part was set apart: the table is about validation reviews, which training was stopped by, and flatters a "
+            "little. `ratecast evaluate` judges the model on other reviews."
+        )
+    if tuned is None:
+        return [*found, "The time budget was too small to fine-tune a backbone in: the model is linear."]
+    return [*found, *_training_notes(job, tuned)]
+
+
+def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
+    result, reviews = tuned.result, len(job.parts["train"])
+    passes = result.steps * job.config.train.batch_reviews / reviews
+    course = (
+        f"{passes:.1f} passes over {reviews} reviews, {result.seconds:.0f} s, {result.reviews_per_second:.1f} reviews a second"
+    )
+    ended = f"Training ended by its {result.stopped_by} after {result.steps} steps ({course})"
+    found = [f"{ended}; the weights of step {result.best_step} are kept."]
+    if result.best_step == 0:
+        found.append(
+            "No step of fine-tuning was better on the validation reviews than the untrained backbone: more time may help."
+        )
+    if tuned.shortened:
+        limit = tuned.config.backbone.max_tokens
+        found.append(
+            f"{tuned.shortened} of {reviews} training reviews are longer than {limit} tokens: their middle was left out "
+            "(--max-tokens reads more, and takes more time)."
+        )
+    return found
+
+
+def _rmse(predictor: Predictor, probabilities: FloatArray, ratings: FloatArray) -> float:
+    return root_mean_squared_error(ratings, predictor.scale.mean(probabilities))

@@ -1,0 +1,112 @@
+"""The plan of a run: what is given up first when the time is short, and what never is."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from ratecast.config import FitConfig
+from ratecast.train import precision
+from ratecast.train.plan import Plan, Speed, make_plan, sample_rows, wanted_epochs
+
+LENGTHS = np.full(1000, 300)
+SPEED = Speed(encoding=30_000.0, training=10_000.0)
+A_PASS = 1000 * 128 / 10_000
+"""Seconds of a pass over all reviews at 128 tokens."""
+
+
+def planned(seconds: float | None, lengths: np.ndarray = LENGTHS, **settings: object) -> Plan:
+    longest = settings.get("max_tokens") or 256
+    assert isinstance(longest, int)
+    config = FitConfig().with_values(**settings)
+    return make_plan(
+        np.minimum(lengths, longest), SPEED, config, layers=6, longest=longest, precision="float32", seconds=seconds
+    )
+
+
+def test_without_a_limit_everything_is_trained_until_it_converges() -> None:
+    plan = planned(None)
+    assert (plan.max_tokens, plan.trained_layers, plan.epochs, plan.reviews) == (256, 6, 10.0, 1000)
+    assert plan.seconds == pytest.approx(10 * 1000 * 256 / 10_000)
+
+
+def test_the_shorter_the_time_the_less_is_kept() -> None:
+    plans = [planned(seconds) for seconds in (10_000, 70, 60, 40, 20, 12, 6, 3)]
+    kept = [(plan.max_tokens, plan.trained_layers) for plan in plans]
+    assert kept[0] == (256, 6)
+    assert kept == sorted(kept, reverse=True)
+    assert {tokens for tokens, _ in kept} == {256, 192, 128}
+    assert kept[-1] == (128, 3)
+    assert all(later.reviews * later.epochs <= earlier.reviews * earlier.epochs for earlier, later in pairwise(plans[4:]))
+
+
+@pytest.mark.parametrize("seconds", [5, 10, 20, 40, 80, 160, 1000])
+def test_no_plan_takes_longer_than_the_time(seconds: float) -> None:
+    plan = planned(seconds)
+    assert plan.seconds <= 0.9 * seconds + 1e-9
+    rest = 0.9 * seconds - plan.seconds
+    assert plan.epochs == wanted_epochs(1000) or rest <= 0.1 * seconds  # what is not used belongs to the head's fit
+
+
+def test_too_little_time_is_not_worth_a_start() -> None:
+    assert planned(0.5).reviews == 0
+    assert planned(-10.0).reviews == 0
+
+
+def test_what_the_settings_give_is_left_as_it_is() -> None:
+    plan = planned(3.0, max_tokens=200, trained_layers=2, epochs=1.5)
+    assert (plan.max_tokens, plan.trained_layers) == (200, 2)
+    assert planned(1e6, max_tokens=200, trained_layers=2, epochs=1.5).epochs == 1.5
+    assert planned(1e6, trained_layers=0).trained_layers == 0
+    assert planned(20.0, word_deletion=0.1).trained_layers == 6  # changing texts cannot be stored
+
+
+def test_fixed_steps_are_done_whatever_the_time() -> None:
+    plan = planned(1.0, steps=500)
+    assert plan.reviews == 1000
+    assert plan.epochs == pytest.approx(500 * 16 / 1000)
+
+
+def test_frozen_layers_are_computed_for_no_more_reviews_than_fit() -> None:
+    plan = planned(6.0)
+    once, a_pass = 1000 * 128 / 30_000, A_PASS / 2
+    assert plan.trained_layers == 3
+    assert plan.epochs == 1.0
+    assert plan.reviews == math.floor(1000 * 6.0 * 0.9 / (once + a_pass))
+
+
+def test_few_reviews_are_passed_over_more_often() -> None:
+    assert [wanted_epochs(reviews) for reviews in (50, 1_500, 3_000, 5_000, 10**6)] == [10.0, 10.0, 5.0, 3.0, 3.0]
+
+
+def test_a_plan_fills_in_the_settings_and_comes_back_from_a_checkpoint() -> None:
+    plan = planned(12.0)
+    assert Plan.from_json(plan.to_json()) == plan
+    config = plan.resolve(FitConfig())
+    assert (config.backbone.max_tokens, config.backbone.trained_layers) == (plan.max_tokens, plan.trained_layers)
+    assert (config.train.epochs, config.train.precision) == (plan.epochs, "float32")
+    assert planned(None).resolve(FitConfig()).backbone.trained_layers is None
+
+
+def test_the_sample_that_is_timed_has_all_lengths() -> None:
+    lengths = np.random.default_rng(0).permutation(np.arange(1, 161))
+    rows = sample_rows(lengths)
+    assert len(rows) == 16
+    assert lengths[rows].min() == 1
+    assert lengths[rows].max() == 160
+    assert abs(lengths[rows].mean() - lengths.mean()) < 2
+    assert len(sample_rows(np.array([5, 4]))) == 2
+
+
+def test_automatic_precision_is_the_faster_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for faster, expected in ((torch.bfloat16, "bfloat16"), (torch.float32, "float32")):
+        monkeypatch.setattr(precision, "_seconds", lambda dtype, faster=faster: 1.0 if dtype is faster else 2.0)
+        assert precision.choose_precision("auto") == expected
+    assert precision.choose_precision("bfloat16") == "bfloat16"
+
+
+def test_matrix_products_are_really_timed() -> None:
+    assert precision._seconds(torch.float32) > 0
