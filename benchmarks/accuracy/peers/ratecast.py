@@ -1,4 +1,4 @@
-"""ratecast through its command line, with its defaults: `fit` with most of the wall time as its budget, then `predict` in the rest."""
+"""ratecast through its command line, with its defaults: `fit` with most of the wall time, then `predict` in the rest."""
 
 import subprocess
 import sys
