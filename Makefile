@@ -33,7 +33,7 @@ clean:
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing ratecast with PyTorch and the test tools into .venv: some minutes, the first time only ..."
-	$(PIP_INSTALL) '.[train,demo,track,test]'
+	$(PIP_INSTALL) '.[train,demo,track,tune,test]'
 	@touch $@
 
 .venv/bin/python:

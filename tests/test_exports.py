@@ -38,7 +38,7 @@ def test_unknown_name() -> None:
 
 
 def test_every_subpackage_exports_what_it_lists() -> None:
-    for name in ("data", "text", "evaluate", "model", "train", "baseline", "combine"):
+    for name in ("data", "text", "evaluate", "model", "train", "baseline", "combine", "tuning"):
         module = importlib.import_module(f"ratecast.{name}")
         for exported in getattr(module, "__all__", []):
             assert hasattr(module, exported), f"ratecast.{name}.{exported}"

@@ -15,7 +15,7 @@ from ratecast import FitConfig, Predictor, RatecastError, Review
 from ratecast.assess import MODEL_NAME, assess
 from ratecast.data import load_reviews
 from ratecast.errors import ConfigError, DataError, ModelFolderError, OutputError
-from ratecast.fitting import _fingerprint
+from ratecast.job import fingerprint
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
 
@@ -211,5 +211,5 @@ def test_fingerprint_has_the_thesaurus(tmp_path: Path) -> None:
     found = set()
     for content in ("good|1\n(adj)|fine\n", "good|1\n(adj)|well\n", "good|1\n(adj)|fine\n"):
         (tmp_path / "th.dat").write_text(f"UTF-8\n{content}", encoding="utf-8")
-        found.add(_fingerprint(parts, config))
+        found.add(fingerprint(parts, config))
     assert len(found) == 2

@@ -16,11 +16,23 @@ PACKAGE = Path(ratecast.__file__).parent
 ORDER = (
     *("errors", "scale", "records", "config", "progress"),
     *("data", "text", "evaluate", "model", "train", "baseline", "combine"),
-    *("predict", "assess", "comparison", "card", "job", "verdict", "folder", "fitting", "estimator", "cli"),
+    *("predict", "assess", "comparison", "card", "job", "verdict", "folder", "fitting", "tuning", "estimator", "cli"),
 )
 """A module imports only from modules that stand before it, and within its own subpackage."""
 
-HEAVY = ("torch", "transformers", "accelerate", "sklearn", "scipy", "matplotlib", "pandas", "polars", "pyarrow", "onnx")
+HEAVY = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "onnx",
+    "optuna",
+)
 
 
 def row(path: Path) -> str:

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from ratecast.predict import Predictor, load
     from ratecast.records import Prediction, Predictions, Review, Reviews
     from ratecast.scale import RatingScale
+    from ratecast.tuning import tune
 
 __version__ = "0.1.0"
 
 __all__ = [
     "fit",
+    "tune",
     "load",
     "Predictor",
     "Prediction",
@@ -38,6 +40,7 @@ __all__ = [
 # Names are imported when they are first asked for, so that `import ratecast` costs nothing.
 _HOMES = {
     "fit": "fitting",
+    "tune": "tuning",
     "load": "predict",
     "Predictor": "predict",
     "Prediction": "records",

@@ -1,7 +1,5 @@
 """The one path from a table of reviews to a model folder."""
 
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -19,13 +17,12 @@ from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
 from ratecast.data.split import stopping_rows
 from ratecast.errors import DataError, require
 from ratecast.folder import write_components, write_documents
-from ratecast.job import Clock, Job
+from ratecast.job import Clock, Job, fingerprint
 from ratecast.model.store import check_target, new_folder
 from ratecast.predict import Predictor, load
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
-from ratecast.text import Augmentation
 from ratecast.verdict import GRAPH, judge, notes
 
 if TYPE_CHECKING:
@@ -35,7 +32,7 @@ MINIMUM_REVIEWS: Final = 20
 _LINEAR_REVIEWS_PER_SECOND: Final = 150
 """Training reviews of the linear models for each second of the budget: they take about a quarter of it then."""
 _LEAST_LINEAR_REVIEWS: Final = 2_000
-_LEAST_SECONDS: Final = 12.0
+LEAST_SECONDS: Final = 12.0
 """Time left below which loading a backbone and measuring its speed would use all of it."""
 
 
@@ -75,38 +72,51 @@ def fit(
     Raises:
         RatecastError: if the data, a setting, the backbone or the output folder cannot be used; nothing is written then.
     """
-    started = time.monotonic()
     chosen = (config or FitConfig()).with_values(**settings)
-    shown = reporter or ConsoleReporter()
-    folder = Path(out)
-    check_target(folder)
+    job = prepare_job(source, texts, ratings, weights, out=Path(out), config=chosen, reporter=reporter or ConsoleReporter())
+    return run_job(job, resume=resume)
+
+
+def prepare_job(
+    source: Source | None,
+    texts: Sequence[str] | None = None,
+    ratings: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    *,
+    out: Path,
+    config: FitConfig,
+    reporter: Reporter,
+) -> Job:
+    """Read and split the reviews; arguments and errors as for `fit`. The time budget begins here."""
+    started = time.monotonic()
+    check_target(out)
     torch = require("torch", "train", "fitting a model")
-    torch.set_num_threads(chosen.threads or os.cpu_count() or 1)
-    loaded = _load(source, texts, ratings, weights, chosen)
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    loaded = _load(source, texts, ratings, weights, config)
     for line in loaded.report.lines():
-        shown.tell(line)
+        reporter.tell(line)
     scale = loaded.scale or RatingScale.infer(loaded.reviews.rated())
-    split = split_reviews(loaded.reviews, chosen.split, scale, chosen.seed)
+    split = split_reviews(loaded.reviews, config.split, scale, config.seed)
     parts = {name: loaded.reviews.take(getattr(split, name)) for name in ("train", "validation", "test")}
     left_out = loaded.reviews.id[split.left_out]
     spared = f", {len(left_out)} left out that would leak" if len(left_out) else ""
-    shown.tell("split: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()) + spared)
-    job = Job(
-        config=chosen,
-        clock=Clock(started=started, budget_seconds=chosen.time_budget_seconds),
-        reporter=shown,
-        folder=folder,
+    reporter.tell("split: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()) + spared)
+    return Job(
+        config=config,
+        clock=Clock(started=started, budget_seconds=config.time_budget_seconds),
+        reporter=reporter,
+        folder=out,
         scale=scale,
         parts=parts,
         report=loaded.report,
         used=loaded.used,
-        fingerprint=_fingerprint(parts, chosen),
+        fingerprint=fingerprint(parts, config),
         left_out=left_out.tolist(),
     )
-    return _run(job, resume)
 
 
-def _run(job: Job, resume: bool) -> Predictor:
+def run_job(job: Job, *, resume: bool) -> Predictor:
+    """Fit the model that a job asks for, write its folder and load it; errors as for `fit`."""
     left = job.clock.left()
     most = None if left == float("inf") else max(_LEAST_LINEAR_REVIEWS, int(_LINEAR_REVIEWS_PER_SECOND * left))
     baselines = fit_baselines(
@@ -130,7 +140,7 @@ def _run(job: Job, resume: bool) -> Predictor:
 
 def _finetune(job: Job, resume: bool) -> "FineTuned | None":
     """The fine-tuned backbone, or None if the time budget is too small for one."""
-    if job.clock.left() > _LEAST_SECONDS:
+    if job.clock.left() > LEAST_SECONDS:
         from ratecast.train.finetune import finetune
         from ratecast.train.loop import Run
 
@@ -201,20 +211,3 @@ def _load(
     if source is None:
         raise DataError("expected a table of reviews")
     return load_reviews(source, config.columns, need_rating=True, minimum_rows=MINIMUM_REVIEWS)
-
-
-def _fingerprint(parts: dict[str, Reviews], config: FitConfig) -> str:
-    """Hash of everything that decides the weights of a run of fixed steps."""
-    deciding = {
-        name: value for name, value in config.to_mapping().items() if name not in {"track", "time_budget", "threads", "answer"}
-    }
-    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode())
-    if augmentation := Augmentation.create(config.strengthen, config.seed):
-        digest.update(repr(augmentation).encode())  # with all synonyms: the thesaurus may be another one under the same name
-    for name, part in parts.items():
-        digest.update(f"\0{name}\0".encode())
-        digest.update(part.rated().tobytes())
-        digest.update(b"" if part.weight is None else part.weight.tobytes())
-        for text in part.joined():
-            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    return digest.hexdigest()

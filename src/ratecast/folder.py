@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ratecast.baseline import Baseline
 from ratecast.card import write_card
 from ratecast.combine.stack import Stack
+from ratecast.evaluate.page import write_page
 from ratecast.evaluate.report import CurvePoint, write_report
 from ratecast.job import Job
 from ratecast.model.store import Component, Manifest, create_component, write_json, write_manifest
@@ -46,10 +47,12 @@ def write_components(
 def write_documents(
     new: Path, manifest: Manifest, job: Job, tuned: "FineTuned | None", *, verdict: Verdict, notes: Sequence[str]
 ) -> None:
-    """Write settings, metrics, the division of the reviews, the model card and the report."""
+    """Write settings, metrics, the division of the reviews, the model card, the report and what else the job brings."""
     assessment = verdict.assessment
     write_json(new / "config.json", (job.config if tuned is None else tuned.config).to_mapping())
     write_json(new / "data.json", job.report.to_json())
+    for name, text in job.documents.items():
+        write_page(new / name, text)
     split = {name: part.id.tolist() for name, part in job.parts.items()}
     write_json(new / "split.json", split | {"left_out": job.left_out})
     metrics: dict[str, Any] = {

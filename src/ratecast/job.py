@@ -1,7 +1,10 @@
 """What all steps of one fit share."""
 
+import hashlib
+import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +13,7 @@ from ratecast.data import DataReport
 from ratecast.progress import Reporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
+from ratecast.text import Augmentation
 
 _WRITING_SECONDS: Final = 25.0
 """Time that export, bootstrap, report and model card take together; measured at 15 to 20 s on two idle cores."""
@@ -29,12 +33,18 @@ class Clock:
     started: float
     budget_seconds: float | None
 
+    @property
+    def fitting_seconds(self) -> float:
+        """The part of the budget that is for fitting; infinite without a limit."""
+        return float("inf") if self.budget_seconds is None else self.budget_seconds * (1 - _MARGIN) - _WRITING_SECONDS
+
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
     def left(self) -> float:
         """Seconds that are left for fitting; infinite without a limit."""
-        spent = time.monotonic() - self.started
-        if self.budget_seconds is None:
-            return float("inf")
-        return self.budget_seconds * (1 - _MARGIN) - spent - _WRITING_SECONDS
+        return self.fitting_seconds - self.spent()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,8 @@ class Job:
         used: columns besides the text that the model may use.
         fingerprint: hash of everything that decides the weights of a run of fixed steps.
         left_out: ids of reviews that are in no part.
+        notes: what a reader of the report should know about how the settings came about, a sentence or two each.
+        documents: text of further files for the model folder, by name.
     """
 
     config: FitConfig
@@ -64,6 +76,12 @@ class Job:
     used: tuple[str, ...]
     fingerprint: str
     left_out: list[str]
+    notes: tuple[str, ...] = ()
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+    def with_config(self, config: FitConfig) -> "Job":
+        """The same job with other settings for training; those that decide the split must be the same."""
+        return replace(self, config=config, fingerprint=fingerprint(self.parts, config))
 
     @property
     def working(self) -> Path:
@@ -74,3 +92,20 @@ class Job:
     def judged_name(self) -> str:
         """The part that the final table is about: the test part, or if none was set apart the validation reviews."""
         return "test" if len(self.parts["test"]) else "validation"
+
+
+def fingerprint(parts: dict[str, Reviews], config: FitConfig) -> str:
+    """Hash of everything that decides the weights of a run of fixed steps."""
+    deciding = {
+        name: value for name, value in config.to_mapping().items() if name not in {"track", "time_budget", "threads", "answer"}
+    }
+    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode())
+    if augmentation := Augmentation.create(config.strengthen, config.seed):
+        digest.update(repr(augmentation).encode())  # with all synonyms: the thesaurus may be another one under the same name
+    for name, part in parts.items():
+        digest.update(f"\0{name}\0".encode())
+        digest.update(part.rated().tobytes())
+        digest.update(b"" if part.weight is None else part.weight.tobytes())
+        for text in part.joined():
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()

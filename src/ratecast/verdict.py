@@ -74,7 +74,8 @@ def judge(
 def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -> list[str]:
     """What a reader of the report should know besides the numbers, a sentence or two each."""
     alone = ", ".join(f"{name} {rmse:.3f}" for name, rmse in verdict.members.items())
-    found = [f"The model is the product {stack.blend.describe()} with calibrated levels. RMSE of each by itself: {alone}."]
+    blend = f"The model is the product {stack.blend.describe()} with calibrated levels. RMSE of each by itself: {alone}."
+    found = [*job.notes, blend]
     if stack.effects is not None:
         found.append("Columns: " + "; ".join(stack.effects.describe()) + ".")
     elif job.used:

@@ -5,11 +5,12 @@ Everything is drawn with matplotlib's object-oriented interface: no pyplot, no b
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ratecast.errors import require
 from ratecast.evaluate.calibration import Reliability
@@ -153,6 +154,74 @@ def learning_curve(seconds: Sequence[float], training_loss: Sequence[float], val
 
     label = f"Learning curve: training loss and validation RMSE; the best RMSE is {validation_rmse[best]:.3f}"
     return _draw("learning", label, _SIZE, paint)
+
+
+def search_course(seconds: ArrayLike, rmse: ArrayLike, *, first_is_given: bool) -> str:
+    """Validation RMSE of the trials of a search against time, and the best so far.
+
+    Args:
+        seconds: when each trial ended, shape ``(trial,)``.
+        rmse: same shape.
+        first_is_given: whether the first trial had the settings that the search began with, whose RMSE is then drawn too.
+
+    Returns:
+        An ``<svg>`` element.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    ends, values = np.asarray(seconds, dtype=np.float64), np.asarray(rmse, dtype=np.float64)
+    in_minutes = ends.max() > 180
+    times = ends / (60 if in_minutes else 1)
+    best = int(values.argmin())
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.add_subplot()
+        if first_is_given:
+            axes.axhline(values[0], color=MUTED, linewidth=1, dashes=(4, 3))
+        axes.step(times, np.minimum.accumulate(values), where="post", color=ACCENT, linewidth=1.8)
+        axes.scatter(times, values, s=16, color=SECOND, linewidths=0, zorder=3)
+        axes.annotate(
+            f"{values[best]:.3f}",
+            (times[best], values[best]),
+            xytext=(0, -13),
+            textcoords="offset points",
+            ha="center",
+            fontweight="bold",
+        )
+        axes.margins(y=0.2)
+        axes.set(ylabel="Validation RMSE", xlabel="Minutes" if in_minutes else "Seconds")
+        axes.set_xlim(left=0)
+
+    label = f"Validation RMSE of {len(values)} trials over time; the best is {values[best]:.3f}"
+    return _draw("search", label, _SIZE, paint)
+
+
+def importances(shares: Mapping[str, float]) -> str:
+    """How much each setting matters, as bars, the greatest on top.
+
+    Args:
+        shares: of the variance, by the name of the setting; they add up to 1.
+
+    Returns:
+        An ``<svg>`` element.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    names = sorted(shares, key=lambda name: shares[name])
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.add_subplot()
+        bars = axes.barh(names, [shares[name] for name in names], color=ACCENT, height=0.62)
+        axes.bar_label(bars, [f"{shares[name]:.0%}".replace("%", " %") for name in names], padding=3, fontsize=8.5)
+        axes.margins(x=0.15)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("Share of the differences in RMSE")
+        _percent(axes, "x")
+
+    first = f"; most by {names[-1]}" if names else ""
+    return _draw("importances", f"How much each of {len(names)} settings matters{first}", _SIZE, paint)
 
 
 def _paint_densities(axes: "Axes", ratings: FloatArray, predictions: FloatArray, scale: RatingScale) -> None:

@@ -70,7 +70,7 @@ def finetune(
     """Fine-tune the configured backbone.
 
     Args:
-        parts: the reviews under "train", "validation" and "test".
+        parts: the reviews under "train", "validation" and, if it is judged, "test".
         scale: their rating scale.
         run: settings and places; its ``allowed_seconds`` are set here from the time that is left.
         time_left: seconds that are left for training and scoring; None without a limit.
@@ -88,8 +88,7 @@ def finetune(
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe())
-    few = stopping_rows(len(parts[judged])) if judged == "validation" else np.arange(len(parts[judged]))
-    return tuning.run(parts[judged].take(few))
+    return tuning.run(None if judged == "validation" else parts[judged])
 
 
 class _Tuning:
@@ -160,8 +159,8 @@ class _Tuning:
     def _left(self) -> float | None:
         return self._seconds(self._reviews_per_second, self.plan.precision)
 
-    def run(self, judged: Reviews) -> FineTuned:
-        """Fit the head to the untrained backbone, then train."""
+    def run(self, judged: Reviews | None) -> FineTuned:
+        """Fit the head to the untrained backbone, then train; None judges that head on the validation reviews."""
         started = time.monotonic()
         rater, texts = self._rater, self._texts
         restarted = top_layers(self._backbone.model, self._run.config.strengthen.reinitialised_layers)
@@ -169,7 +168,7 @@ class _Tuning:
         few = {"train": texts["train"].take(rows), "validation": texts["validation"]}
         encoded = {name: self._encode(name, part) for name, part in few.items()}
         self._fit_head(encoded, rows)
-        before = self._before(judged)
+        before = _probabilities(rater, encoded["validation"].vectors) if judged is None else self._before(judged)
         before_seconds = time.monotonic() - started
         if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
             reinitialise(self._backbone.model, restarted, self._run.config.seed)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ class Run:
         reporter: shows the progress.
         log_folder: where trackers write.
         plan: what the settings were filled in from, to be kept in checkpoints.
+        on_evaluation: called after each evaluation with the progress, 0 to 1, and the validation RMSE. An error that it raises
+            ends the training and reaches the caller.
     """
 
     config: FitConfig
@@ -76,6 +79,7 @@ class Run:
     log_folder: Path
     allowed_seconds: float | None = None
     plan: Plan | None = None
+    on_evaluation: Callable[[float, float], None] | None = None
 
     def within(self, allowed_seconds: float | None) -> "Run":
         """The same run with a limit on the time for training."""
@@ -130,19 +134,15 @@ class _Loop:
     def run(self) -> TrainingResult:
         """Train until the plan, the time or the patience ends."""
         state = self._state
-        if not state.curve:
-            self._evaluate(0.0)
-        self._rater.train()
         try:
-            stopped_by = self._steps()
+            stopped_by = self._evaluated_steps()
         except KeyboardInterrupt:
             # The interrupt may have come in the middle of a step, whose weights must not be saved.
             if (self._run.folder / CHECKPOINT_FILE).exists():
                 self._run.reporter.tell("stopped: the same command with --resume goes on from the last checkpoint")
             raise
-        if state.curve[-1]["step"] != state.step:
-            self._evaluate(0.0)
-        self._accelerator.end_training()
+        finally:
+            self._accelerator.end_training()
         state.restore_best(self._rater)
         self._rater.eval()
         return TrainingResult(
@@ -155,6 +155,17 @@ class _Loop:
             stopped_by=stopped_by,
             curve=state.curve,
         )
+
+    def _evaluated_steps(self) -> str:
+        """Do the steps, between an evaluation before the first and one after the last; return what ended them."""
+        state = self._state
+        if not state.curve:
+            self._evaluate(0.0)
+        self._rater.train()
+        stopped_by = self._steps()
+        if state.curve[-1]["step"] != state.step:
+            self._evaluate(0.0)
+        return stopped_by
 
     def _steps(self) -> str:
         """Do the steps, with evaluations and checkpoints, and return what ended them."""
@@ -232,6 +243,8 @@ class _Loop:
             self._accelerator.log(
                 {key: value for key, value in state.curve[-1].items() if not math.isnan(value)}, step=state.step
             )
+        if self._run.on_evaluation is not None:
+            self._run.on_evaluation(_progress(state), rmse)
 
     def _speed(self) -> float:
         return (self._state.step - self._first_step) * self._config.batch_reviews / max(self._training_seconds, 1e-9)
