@@ -48,6 +48,7 @@ def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: S
         *(f"- {key.replace('_', ' ')}: {value}" for key, value in about.items() if not isinstance(value, dict)),
         "",
         *(f"- {note}" for note in notes),
+        *_privacy(manifest),
         "",
         "## Data",
         "",
@@ -57,3 +58,10 @@ def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: S
         "",
     ]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _privacy(manifest: Manifest) -> list[str]:
+    """Which part of the folder may hold personal data."""
+    if "effects" not in manifest.chain:
+        return []
+    return ["- effects.json holds the values of the used columns, such as user ids: treat the folder as personal data then."]

@@ -111,8 +111,8 @@ class TrainConfig:
     batch_reviews: int = 16
     """Reviews in a batch."""
     class_weights: ClassWeights = "none"
-    """With balanced, all levels count the same in training, however rare. Rare ones are then found more often, but the
-    probabilities are no longer calibrated: they overstate how often rare levels occur. Leave it at none to keep them true."""
+    """With balanced, all levels count the same in fine-tuning, however rare, so that it learns more of the rare ones. The
+    probabilities are calibrated afterwards, on validation reviews as they are."""
     label_smoothing: float = 0.0
     """Share of each training label that is spread over all levels, for the heads with a softmax; against overconfidence."""
     warmup_fraction: float = 0.06

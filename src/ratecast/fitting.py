@@ -60,7 +60,7 @@ def fit(
         texts: review texts, in place of ``source``.
         ratings: their ratings, shape ``(review,)``.
         weights: how much each of them counts in training, shape ``(review,)``, 0 or more; all the same by default. A table has
-            them in a column, ``weight_column``. Baselines and all metrics count every review the same.
+            them in a column, ``weight_column``. Metrics count every review the same.
         config: settings; the defaults otherwise.
         resume: go on with a run to the same folder that was interrupted.
         reporter: shows messages and progress; on standard error by default.

@@ -1,11 +1,11 @@
 """Predicting with a model folder: a chain of its components, without torch."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from ratecast.records import Predictions, Review, Reviews
 from ratecast.scale import FloatArray, RatingScale
 
 METRICS_FILE: Final = "metrics.json"
+Found = TypeVar("Found")
 
 
 class TextModel(Protocol):
@@ -160,13 +161,15 @@ class Predictor:
         Raises:
             ModelFolderError: if the folder's record of it is missing or damaged.
         """
-        path = self.folder / METRICS_FILE
-        try:
-            return Contest.from_json(json.loads(path.read_text(encoding="utf-8"))["test"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelFolderError(
-                f"cannot read {path} ({type(error).__name__}: {error}); the model itself may be whole"
-            ) from None
+        return self._recorded(lambda record: Contest.from_json(record["test"]))
+
+    def notes(self) -> list[str]:
+        """What to know of the model besides the contest, a sentence or two each.
+
+        Raises:
+            ModelFolderError: if the folder's record of it is missing or damaged.
+        """
+        return self._recorded(lambda record: [str(note) for note in record["notes"]])
 
     def describe(self) -> list[str]:
         """Lines that say what this model is."""
@@ -196,6 +199,16 @@ class Predictor:
                 found[name] = member.probabilities(texts)
         warnings = [note if text.strip() else ("the text is empty",) for text, note in zip(texts, notes, strict=True)]
         return self.combined(found, reviews), tuple(warnings)
+
+    def _recorded(self, read: Callable[[Any], Found]) -> Found:
+        """What was measured when the model was fitted."""
+        path = self.folder / METRICS_FILE
+        try:
+            return read(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelFolderError(
+                f"cannot read {path} ({type(error).__name__}: {error}); the model itself may be whole"
+            ) from None
 
     def _checked(self, name: str) -> Component:
         component = self.manifest.component(name)

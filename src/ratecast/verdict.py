@@ -83,6 +83,8 @@ def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -
     coverage = verdict.assessment.coverage
     if coverage is not None:
         found.append(f"Prediction intervals: {coverage.summary()}.")
+    if (warning := stack.intervals.warning()) is not None:
+        found.append(f"Prediction intervals: {warning}.")
     if job.judged_name == "validation":
         found.append(
             "No test part was set apart: the table is about validation reviews, which training was stopped by, and flatters a "

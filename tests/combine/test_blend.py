@@ -94,10 +94,21 @@ def test_what_is_out_of_fold_did_not_see_its_own_rating() -> None:
     changed[7] = 1.0 if ratings[7] != 1 else 5.0
     fitted, other = (fit_blend({"model": model}, each, SCALE, seed=2) for each in (ratings, changed))
     assert not np.array_equal(other.blend.bias, fitted.blend.bias)
-    one = _Task.of(np.log(np.maximum(model, 1e-4))[:, :, None], ratings, SCALE)
+    one = _Task.of(np.log(np.maximum(model, 1e-4))[:, :, None], ratings, SCALE, np.ones(50))
     own_fold = _folds(SCALE.level_index(ratings), 2) == _folds(SCALE.level_index(ratings), 2)[7]
     without = one.take(~own_fold).solve()
     np.testing.assert_allclose(fitted.out_of_fold[7], normal(one.logits(without))[7], rtol=1e-9)
+
+
+def test_reviews_of_weight_zero_teach_nothing() -> None:
+    ratings, (model,) = simulated(300, 0.8)
+    others, (other,) = simulated(200, 0.8, seed=1)
+    joined = np.concatenate([model, other[::-1]])
+    weights = np.repeat([2.0, 0.0], [300, 200])
+    fitted = fit_blend({"model": joined}, np.concatenate([ratings, others]), SCALE, weights=weights).blend
+    alone = fit_blend({"model": model}, ratings, SCALE).blend
+    np.testing.assert_allclose(fitted.weights, alone.weights, atol=0.03)  # penalties are spread over more reviews
+    np.testing.assert_allclose(fitted.bias, alone.bias, atol=0.05)
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])

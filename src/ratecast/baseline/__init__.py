@@ -107,6 +107,11 @@ def fit_baselines(
 
 
 def joined_reviews(*parts: Reviews) -> Reviews:
-    """The texts and ratings of several parts, one after the other."""
+    """The texts, ratings and weights of several parts, one after the other."""
     texts = strings(text for part in parts for text in part.joined())
-    return Reviews(text=texts, rating=np.concatenate([part.rated() for part in parts]))
+    weights = [part.weight for part in parts if part.weight is not None]
+    return Reviews(
+        text=texts,
+        rating=np.concatenate([part.rated() for part in parts]),
+        weight=np.concatenate(weights) if len(weights) == len(parts) else None,
+    )

@@ -134,6 +134,7 @@ class RegressionTask:
 
     Attributes:
         features: TF-IDF features fitted on the training texts; without a single column if these have no words.
+        weights: how much each training review counts, shape ``(review,)``; None if all count the same.
         matrix: training vectors, a SciPy matrix of shape ``(review, feature)``.
         validation: validation vectors, same number of features.
 
@@ -148,6 +149,7 @@ class RegressionTask:
         rows = self.features.transform(texts)
         self.matrix = sparse.csr_matrix((rows.values, rows.columns, rows.starts), shape=(len(texts), len(self.features.idf)))
         self.ratings = train.rated()
+        self.weights = train.weight
         self.validation = self.features.transform(validation.joined())
         self.validation_ratings = validation.rated()
         self.scale = scale
@@ -214,7 +216,7 @@ def fit_logistic(task: RegressionTask, seed: int = 0, *, penalties: Sequence[flo
         for penalty in penalties or INVERSE_PENALTIES:
             # Newton steps with conjugate gradients arrive in about 6 steps, five times as fast as the default L-BFGS does here.
             solver = linear_model.LogisticRegression(C=penalty, solver="newton-cg", random_state=seed)
-            _fit_quietly(solver, task.matrix, indices)
+            _fit_quietly(solver, task, indices)
             weights, bias = solver.coef_.T, solver.intercept_
             if len(levels) == 2:  # scikit-learn keeps one output, the log odds of the higher level
                 weights, bias = np.hstack([0 * weights, weights]), np.array([0, bias[0]])
@@ -242,7 +244,7 @@ def fit_ridge(task: RegressionTask, seed: int = 0, *, penalties: Sequence[float]
     def models() -> Iterator[LinearTextModel]:
         for penalty in penalties or PENALTIES:
             solver = linear_model.Ridge(alpha=penalty, solver="sparse_cg", tol=1e-3, random_state=seed)
-            _fit_quietly(solver, task.matrix, task.ratings)
+            _fit_quietly(solver, task, task.ratings)
             weights, bias = solver.coef_[:, np.newaxis], np.array([solver.intercept_])
             residuals = task.validation_ratings - (task.validation.times(weights) + bias)[:, 0]
             spread = max(float(np.sqrt((residuals**2).mean())), 1e-3 * (task.scale.high - task.scale.low))
@@ -251,9 +253,9 @@ def fit_ridge(task: RegressionTask, seed: int = 0, *, penalties: Sequence[float]
     return task.best(models())
 
 
-def _fit_quietly(solver: Any, matrix: Any, targets: NDArray[Any]) -> None:
+def _fit_quietly(solver: Any, task: RegressionTask, targets: NDArray[Any]) -> None:
     """Fit a scikit-learn model; one that is stopped before the last digit is judged by its validation score all the same."""
     exceptions = require("sklearn.exceptions", "train", "fitting the baselines")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        solver.fit(matrix, targets)
+        solver.fit(task.matrix, targets, sample_weight=task.weights)

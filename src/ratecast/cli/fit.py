@@ -45,4 +45,6 @@ def fit(
     predictor = fit_model(one_or_many(sources), out=out, config=chosen, resume=resume, reporter=ConsoleReporter())
     output = Output()
     show_contest(output, predictor.contest())
+    for note in predictor.notes():
+        output.print(f"- {note}")
     output.print(f"The model is in {out}, the report in {out / 'report.html'}.")

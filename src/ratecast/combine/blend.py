@@ -96,7 +96,14 @@ class BlendFit:
     losses: Mapping[str, float]
 
 
-def fit_blend(members: Mapping[str, ArrayLike], ratings: ArrayLike, scale: RatingScale, *, seed: int = 0) -> BlendFit:
+def fit_blend(
+    members: Mapping[str, ArrayLike],
+    ratings: ArrayLike,
+    scale: RatingScale,
+    *,
+    weights: FloatArray | None = None,
+    seed: int = 0,
+) -> BlendFit:
     """Choose which members to pool, and fit their weights and the levels' calibration, on held-out reviews.
 
     Every choice of members is cross-validated, and the one with the least loss is taken: a member that does not help on
@@ -108,6 +115,7 @@ def fit_blend(members: Mapping[str, ArrayLike], ratings: ArrayLike, scale: Ratin
         members: probabilities of each model by name, shape ``(review, level)``, on reviews that none of them learned from.
         ratings: their true ratings, shape ``(review,)``.
         scale: the ratings' scale.
+        weights: how much each review counts, shape ``(review,)``; all the same by default.
         seed: decides the folds.
 
     Raises:
@@ -121,42 +129,51 @@ def fit_blend(members: Mapping[str, ArrayLike], ratings: ArrayLike, scale: Ratin
         equal = Blend(members=tuple(names), weights=np.full(len(names), 1 / len(names)), bias=np.zeros(len(scale)))
         pooled = _softmax(np.concatenate(list(logarithms.values()), axis=2) @ equal.weights)
         return BlendFit(blend=equal, out_of_fold=pooled, losses={})
+    counts = np.ones(len(truth)) if weights is None or not weights.any() else weights / weights.mean()
     folds = _folds(scale.level_index(truth), seed)
     subsets = [chosen for size in range(1, len(names) + 1) for chosen in itertools.combinations(names, size)]
     losses: dict[str, float] = {}
     best: tuple[float, tuple[str, ...], FloatArray] | None = None
     for chosen in subsets:
-        task = _Task.of(np.concatenate([logarithms[name] for name in chosen], axis=2), truth, scale)
+        task = _Task.of(np.concatenate([logarithms[name] for name in chosen], axis=2), truth, scale, counts)
         held_out = np.empty((len(truth), len(scale)))
         for fold in range(folds.max() + 1):
             held_out[folds == fold] = _softmax(task.take(folds == fold).logits(task.take(folds != fold).solve()))
-        loss = float(task.losses(held_out).mean())
+        loss = float(counts @ task.losses(held_out) / len(truth))
         losses[" + ".join(chosen)] = loss
         if best is None or loss < best[0]:
             best = (loss, chosen, held_out)
     if best is None:
         raise ValueError("nothing to blend")
     _, chosen, held_out = best
-    solution = _Task.of(np.concatenate([logarithms[name] for name in chosen], axis=2), truth, scale).solve()
+    solution = _Task.of(np.concatenate([logarithms[name] for name in chosen], axis=2), truth, scale, counts).solve()
     blend = Blend(members=chosen, weights=solution[: len(chosen)], bias=solution[len(chosen) :])
     return BlendFit(blend=blend, out_of_fold=held_out, losses=losses)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
-    """A penalised fit: log-probabilities ``(review, level, member)``, level indices and ratings ``(review,)``."""
+    """A penalised fit: log-probabilities ``(review, level, member)``, level indices, ratings and weights ``(review,)``."""
 
     logarithms: FloatArray
     index: IntArray
     ratings: FloatArray
+    weights: FloatArray
     levels: FloatArray
     deviation: float
 
     @classmethod
-    def of(cls, logarithms: FloatArray, ratings: FloatArray, scale: RatingScale) -> "_Task":
+    def of(cls, logarithms: FloatArray, ratings: FloatArray, scale: RatingScale, weights: FloatArray) -> "_Task":
         deviation = float(ratings.std()) or 1.0
         index = scale.level_index(ratings)
-        return cls(logarithms=logarithms, index=index, ratings=ratings, levels=np.asarray(scale.levels), deviation=deviation)
+        return cls(
+            logarithms=logarithms,
+            index=index,
+            ratings=ratings,
+            weights=weights,
+            levels=np.asarray(scale.levels),
+            deviation=deviation,
+        )
 
     def take(self, chosen: ArrayLike) -> "_Task":
         rows = np.flatnonzero(chosen)
@@ -164,6 +181,7 @@ class _Task:
             logarithms=self.logarithms[rows],
             index=self.index[rows],
             ratings=self.ratings[rows],
+            weights=self.weights[rows],
             levels=self.levels,
             deviation=self.deviation,
         )
@@ -199,10 +217,10 @@ class _Task:
             slope[rows, self.index] -= 1
             gaps = (means - self.ratings) / self.deviation**2
             slope += 2 * gaps[:, None] * probabilities * (self.levels - means[:, None])
-            slope /= len(rows)
+            slope *= self.weights[:, None] / len(rows)
             gradient = np.concatenate([np.einsum("rk,rkm->m", slope, self.logarithms), slope.sum(axis=0)])
             distance = solution - start
-            loss = float(self.losses(probabilities).mean() + penalties @ distance**2)
+            loss = float(self.weights @ self.losses(probabilities) / len(rows) + penalties @ distance**2)
             return loss, gradient + 2 * penalties * distance
 
         return objective

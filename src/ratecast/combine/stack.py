@@ -90,7 +90,7 @@ def fit_stack(
         seed: decides every random choice.
     """
     ratings = held_out.rated()
-    fitted = fit_blend(members, ratings, scale, seed=seed)
+    fitted = fit_blend(members, ratings, scale, weights=held_out.weight, seed=seed)
     found, effects = fitted.out_of_fold, None
     if columns is not None:
         base = out_of_fold_probabilities(columns.training, scale, penalty=columns.penalty, seed=seed)

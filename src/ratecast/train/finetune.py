@@ -108,6 +108,8 @@ class _Tuning:
         self._backbone = load_backbone(run.config.backbone)
         self._layers = len(transformer_layers(self._backbone.model))
         self.plan, encoding = self._planned(parts, scale, run, saved)
+        if self.plan.reviews == 0:
+            return
         self._run = replace(run, config=self.plan.resolve(run.config), plan=self.plan)
         self._backbone = replace(self._backbone, encoder=self._backbone.encoder.limited(self.plan.max_tokens))
         chosen = np.random.default_rng(run.config.seed).permutation(len(parts["train"]))[: self.plan.reviews]
