@@ -24,8 +24,9 @@ class Assessment:
         contest: the model's metrics beside those of its baselines.
         ratings: true ratings, shape ``(review,)``.
         probabilities: the model's probabilities, shape ``(review, level)``.
-        coverage: how its prediction intervals did; None if it has none.
-        tuned_qwk: quadratic weighted kappa of ratings that are decided for it; None on a continuous scale.
+        coverage: how its prediction intervals did; None if it has none or they were fitted to these reviews.
+        tuned_qwk: quadratic weighted kappa of ratings that are decided for it; None on a continuous scale, or if the thresholds
+            were fitted to these reviews.
     """
 
     contest: Contest
@@ -71,6 +72,7 @@ def assess_probabilities(
     entries: Mapping[str, FloatArray],
     *,
     seconds: Mapping[str, float] | None = None,
+    answers: bool = True,
     seed: int = 0,
 ) -> Assessment:
     """Measure what a model and its baselines predicted.
@@ -80,13 +82,14 @@ def assess_probabilities(
         ratings: true ratings, shape ``(review,)``.
         entries: probabilities by name, shape ``(review, level)``; the model's under `MODEL_NAME`.
         seconds: what fitting each entry took, where known.
+        answers: whether intervals and thresholds are measured; they must not have been fitted to these reviews.
         seed: seed of the bootstrap.
     """
     scale, found = predictor.scale, entries[MODEL_NAME]
     intervals, coverage, kappa = predictor.intervals, None, None
-    if intervals is not None:
+    if intervals is not None and answers:
         coverage = interval_coverage(ratings, intervals.intervals(found, scale), intervals.coverage)
-    if not scale.is_continuous:
+    if not scale.is_continuous and answers:
         kappa = quadratic_weighted_kappa(ratings, decide(found, scale, "qwk", predictor.thresholds), scale)
     return Assessment(
         contest=run_contest(ratings, entries, scale, model=MODEL_NAME, seconds=seconds, seed=seed),

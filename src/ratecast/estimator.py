@@ -88,7 +88,7 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Sequence[str]) -> FloatArray:  # noqa: N803
-        """Expected rating of each text, shape ``(text,)``."""
+        """Rating of each text, shape ``(text,)``: the expected one, unless ``answer__optimise`` asks for another."""
         return self._fitted().predict(list(X)).rating
 
     def predict_proba(self, X: Sequence[str]) -> FloatArray:  # noqa: N803
@@ -121,7 +121,7 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             folder = self._temporary_folder()
             with zipfile.ZipFile(io.BytesIO(packed)) as archive:
                 archive.extractall(folder)
-            self.model_ = load(folder)
+            self.model_ = load(folder, threads=self._settings.get("threads"))
             self.classes_ = np.asarray(self.model_.scale.levels)
 
 

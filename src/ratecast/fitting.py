@@ -11,6 +11,7 @@ import arro3.core
 from numpy.typing import ArrayLike
 
 from ratecast.baseline import Baseline, LinearTextModel, fit_baselines
+from ratecast.combine.decide import check_optimise
 from ratecast.combine.stack import Columns, Stack, fit_stack
 from ratecast.config import FitConfig
 from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
@@ -96,6 +97,7 @@ def prepare_job(
     for line in loaded.report.lines():
         reporter.tell(line)
     scale = loaded.scale or RatingScale.infer(loaded.reviews.rated())
+    check_optimise(config.answer.optimise, scale)
     split = split_reviews(loaded.reviews, config.split, scale, config.seed)
     parts = {name: loaded.reviews.take(getattr(split, name)) for name in ("train", "validation", "test")}
     left_out = loaded.reviews.id[split.left_out]

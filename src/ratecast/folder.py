@@ -27,7 +27,7 @@ def write_components(
 ) -> Manifest:
     """Write everything that predicts, and the manifest."""
     exported: list[Component] = []
-    if tuned is not None:
+    if tuned is not None and GRAPH in stack.blend.members:
         from ratecast.model.export import export_rater
 
         sample = job.parts["validation"].joined()[:8]
@@ -38,7 +38,7 @@ def write_components(
         components=(*stack.save(new), *exported, *kept),
         chain=stack.chain,
         baselines=tuple(baselines),
-        about=_about(job, tuned),
+        about=_about(job, tuned if exported else None),
     )
     write_manifest(new, manifest)
     return manifest

@@ -63,7 +63,12 @@ def judge(
     if tuned is not None:
         seconds[MODEL_NAME] = tuned.before_seconds + tuned.result.seconds + sum(made.seconds for made in baselines.values())
     assessment = assess_probabilities(
-        predictor, reviews.rated(), entries | {MODEL_NAME: found}, seconds=seconds, seed=job.config.seed
+        predictor,
+        reviews.rated(),
+        entries | {MODEL_NAME: found},
+        seconds=seconds,
+        answers=job.judged_name == "test",
+        seed=job.config.seed,
     )
     return Verdict(
         assessment=assessment,
@@ -79,7 +84,7 @@ def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -
     if stack.effects is not None:
         found.append("Columns: " + "; ".join(stack.effects.describe()) + ".")
     elif job.used:
-        found.append(f"The columns {', '.join(job.used)} did not help on the validation reviews and are not used.")
+        found.append(f"The columns {', '.join(job.used)} did not clearly help on the validation reviews and are not used.")
     coverage = verdict.assessment.coverage
     if coverage is not None:
         found.append(f"Prediction intervals: {coverage.summary()}.")
@@ -96,7 +101,7 @@ def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -
 
 
 def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
-    result, reviews = tuned.result, len(job.parts["train"])
+    result, reviews = tuned.result, tuned.reviews
     passes = result.steps * job.config.train.batch_reviews / reviews
     course = (
         f"{passes:.1f} passes over {reviews} reviews, {result.seconds:.0f} s, {result.reviews_per_second:.1f} reviews a second"

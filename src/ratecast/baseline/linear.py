@@ -134,11 +134,12 @@ class RegressionTask:
 
     Attributes:
         features: TF-IDF features fitted on the training texts; without a single column if these have no words.
-        weights: how much each training review counts, shape ``(review,)``; None if all count the same.
+        weights: how much each training review counts, 1 on average, shape ``(review,)``; None if all count the same.
         matrix: training vectors, a SciPy matrix of shape ``(review, feature)``.
         validation: validation vectors, same number of features.
 
     Raises:
+        DataError: if every training review has the weight 0.
         MissingExtraError: if scikit-learn is not installed.
     """
 
@@ -149,7 +150,7 @@ class RegressionTask:
         rows = self.features.transform(texts)
         self.matrix = sparse.csr_matrix((rows.values, rows.columns, rows.starts), shape=(len(texts), len(self.features.idf)))
         self.ratings = train.rated()
-        self.weights = train.weight
+        self.weights = None if train.weight is None else _relative(train.weight)
         self.validation = self.features.transform(validation.joined())
         self.validation_ratings = validation.rated()
         self.scale = scale
@@ -259,3 +260,11 @@ def _fit_quietly(solver: Any, task: RegressionTask, targets: NDArray[Any]) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
         solver.fit(task.matrix, targets, sample_weight=task.weights)
+
+
+def _relative(weights: FloatArray) -> FloatArray:
+    """Weights with the mean 1, so that penalties mean the same whatever unit the weights are in."""
+    mean = float(weights.mean())
+    if mean == 0:
+        raise DataError("every training review has the weight 0; expected some above 0: check the weights")
+    return np.asarray(weights / mean)

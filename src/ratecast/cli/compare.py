@@ -1,14 +1,18 @@
 """``ratecast compare``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from ratecast.cli.arguments import SOURCES_HELP, one_or_many
 from ratecast.cli.settings import setting_flags
 from ratecast.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from ratecast.data.used import Kind
+    from ratecast.predict import Predictor
 
 _FORMATS: Final = (".html", ".json")
 
@@ -57,7 +61,7 @@ def compare(
     models = {name: load(folder) for name, folder in _named(folders).items()}
     scale = shared_scale(models)
     check_metric(metric, scale)
-    used = {name: kind for model in models.values() for name, kind in model.used.items()}
+    used = _shared_columns(models)
     loaded = load_reviews(one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=scale, used=used)
     reporter = ConsoleReporter()
     for line in loaded.report.lines():
@@ -103,3 +107,16 @@ def _named(folders: Sequence[str]) -> dict[str, str]:
         raise ConfigError(f"the model {twice} is given twice; give two different ones")
     names = [place.name for place in places]
     return {name if names.count(name) == 1 else folder: folder for name, folder in zip(names, folders, strict=True)}
+
+
+def _shared_columns(models: "Mapping[str, Predictor]") -> dict[str, "Kind"]:
+    """The used columns of all models, which have to agree on what they hold."""
+    found: dict[str, Kind] = {}
+    for name, model in models.items():
+        for column, kind in model.used.items():
+            if found.setdefault(column, kind) != kind:
+                raise ConfigError(
+                    f"{name} reads the column {column!r} as {kind}s and another model as {found[column]}s: "
+                    "compare them by their evaluations"
+                )
+    return found

@@ -25,6 +25,7 @@ WEIGHT_PENALTY: Final = 1.0
 BIAS_PENALTY: Final = 2.0
 """Penalties on the squared distance from plain equal weights and from no bias, in units of one held-out review's loss."""
 
+_LEAST_WEIGHT: Final = 1e-6  # a smaller weight changes nothing, and its member would be computed for nothing
 _FLOOR: Final = 1e-4  # a smaller probability of one member must not decide the product
 
 
@@ -147,7 +148,9 @@ def fit_blend(
         raise ValueError("nothing to blend")
     _, chosen, held_out = best
     solution = _Task.of(np.concatenate([logarithms[name] for name in chosen], axis=2), truth, scale, counts).solve()
-    blend = Blend(members=chosen, weights=solution[: len(chosen)], bias=solution[len(chosen) :])
+    weights, bias = solution[: len(chosen)], solution[len(chosen) :]
+    kept = np.flatnonzero(weights > _LEAST_WEIGHT) if (weights > _LEAST_WEIGHT).any() else np.arange(len(chosen))
+    blend = Blend(members=tuple(chosen[index] for index in kept), weights=weights[kept], bias=bias)
     return BlendFit(blend=blend, out_of_fold=held_out, losses=losses)
 
 

@@ -47,7 +47,7 @@ def decide(probabilities: ArrayLike, scale: RatingScale, optimise: Optimise, thr
         [3.15, 4.0, 1.0, 3.0]
     """
     array = np.asarray(probabilities, dtype=np.float64)
-    _check(optimise, scale)
+    check_optimise(optimise, scale)
     if optimise == "rmse":
         return scale.mean(array)
     if optimise == "mae":
@@ -83,7 +83,7 @@ def fit_thresholds(ratings: ArrayLike, probabilities: ArrayLike, scale: RatingSc
         ShapeError: if the shapes do not fit each other or the scale, or there is no review.
         DataError: if a rating is not finite, or a row is not a probability distribution.
     """
-    _check("qwk", scale)
+    check_optimise("qwk", scale)
     truth, checked = check_probabilities(ratings, probabilities, scale)
     true_levels, means = scale.level_index(truth), expected_ratings(checked, scale)
     plain = scale.cut_points()
@@ -98,7 +98,12 @@ def fit_thresholds(ratings: ArrayLike, probabilities: ArrayLike, scale: RatingSc
     return _best_cuts(true_levels, means, plain)
 
 
-def _check(optimise: Optimise, scale: RatingScale) -> None:
+def check_optimise(optimise: Optimise, scale: RatingScale) -> None:
+    """Refuse a metric that is unknown, or that needs levels on a continuous scale.
+
+    Raises:
+        ConfigError: saying so.
+    """
     if optimise not in get_args(Optimise):
         raise ConfigError(f"cannot choose ratings for {optimise!r}; known are {', '.join(get_args(Optimise))}")
     if scale.is_continuous and optimise in {"qwk", "accuracy"}:

@@ -79,7 +79,8 @@ def fit_stack(
     """Fit blend, effects, intervals and thresholds, one after the other.
 
     What comes after the blend is fitted to out-of-fold predictions of it, so that no review is judged by a blend that was
-    fitted to it.
+    fitted to it. The members' penalties and the step that training stopped at were chosen on the same reviews, a handful of
+    choices among hundreds of reviews, so that the guarantee of the intervals holds nearly and not to the letter.
 
     Args:
         members: probabilities that each member gives the held-out reviews, shape ``(review, level)``, by its name.

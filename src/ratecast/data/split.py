@@ -50,8 +50,12 @@ class Split:
 
 
 def stopping_rows(validation_reviews: int) -> IntArray:
-    """Rows of the validation reviews that training is stopped by, and that what stands after it is fitted to."""
-    return np.arange(min(validation_reviews, STOPPING_REVIEWS))
+    """Rows of the validation reviews that training is stopped by, and that what stands after it is fitted to.
+
+    All of them, or a random sample, the same each time: the reviews of a table may be sorted by rating, item or time.
+    """
+    drawn = np.random.default_rng(validation_reviews).permutation(validation_reviews)[:STOPPING_REVIEWS]
+    return np.sort(drawn)
 
 
 def split_reviews(reviews: Reviews, config: SplitConfig, scale: RatingScale, seed: int) -> Split:

@@ -66,7 +66,7 @@ def load_backbone(config: BackboneConfig) -> Backbone:
             found = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             model = transformers.AutoModel.from_pretrained(
-                source, trust_remote_code=False, use_safetensors=True, **_without_inner_dropout(found)
+                source, trust_remote_code=False, use_safetensors=True, dtype="float32", **_without_inner_dropout(found)
             )
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             raise BackboneError(_explain(config.backbone, error)) from None
@@ -98,7 +98,9 @@ def transformer_layers(model: nn.Module) -> nn.ModuleList:
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == settings.num_hidden_layers:
             return module
-    raise BackboneError(f"cannot find the layers of {type(model).__name__}; train all of it (leave trained_layers unset)")
+    raise BackboneError(
+        f"cannot find the layers of {type(model).__name__}: expected as many as its configuration says; take another"
+    )
 
 
 def set_trained(model: nn.Module, *, trained_layers: int | None, train_embeddings: bool) -> int:

@@ -45,7 +45,8 @@ class FineTuned:
         before: level probabilities of the judged reviews by a linear head on the untrained backbone, ``(review, level)``; None
             where the time is too short for it.
         before_seconds: time that this head and its vectors took.
-        shortened: training reviews that were too long to be read whole.
+        reviews: training reviews that were used.
+        shortened: those of them that were too long to be read whole.
     """
 
     rater: Rater
@@ -55,6 +56,7 @@ class FineTuned:
     validation: FloatArray
     before: FloatArray | None
     before_seconds: float
+    reviews: int
     shortened: int
 
 
@@ -103,6 +105,7 @@ class _Tuning:
         reviews_after: int,
     ) -> None:
         self._time_left, self._reviews_after = time_left, reviews_after
+        self._validation_reviews = len(stopping_rows(len(parts["validation"])))
         self._augmentation = Augmentation.create(run.config.strengthen, run.config.seed)
         saved = load_plan(run.folder, run.fingerprint) if run.resume else None
         self._backbone = load_backbone(run.config.backbone)
@@ -137,7 +140,7 @@ class _Tuning:
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
         seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision)
         if seconds is not None:  # the head is fitted to the validation reviews too
-            seconds -= len(stopping_rows(len(parts["validation"]))) * float(texts.lengths.mean()) / speed.encoding
+            seconds -= self._validation_reviews * float(texts.lengths.mean()) / speed.encoding
         plan = saved or make_plan(
             texts.lengths,
             speed,
@@ -153,7 +156,10 @@ class _Tuning:
         """Time for everything up to the best weights; None without a limit."""
         if self._time_left is None:
             return None
-        return self._time_left() - self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
+        scored = (
+            2 * self._validation_reviews / reviews_per_second
+        )  # once the time is over: the last evaluation, and for the blend
+        return self._time_left() - scored - self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
 
     @property
     def _left(self) -> float | None:
@@ -199,6 +205,7 @@ class _Tuning:
             validation=_distribution(rater, found),
             before=before,
             before_seconds=before_seconds,
+            reviews=self.plan.reviews,
             shortened=int(texts["train"].shortened.sum()),
         )
 

@@ -106,8 +106,8 @@ class Network:
         was_training = self.rater.training
         self.rater.eval()
         groups = inference_batches(reviews.texts.lengths)
-        parts = [self.output(reviews, rows).float().cpu() for rows in groups]
+        parts = [self.output(reviews, rows).float() for rows in groups]
         self.rater.train(was_training)
-        found = torch.empty(len(reviews), parts[0].shape[1])
+        found = torch.empty(len(reviews), parts[0].shape[1], device=parts[0].device)
         found[np.concatenate(groups)] = torch.cat(parts)
         return found

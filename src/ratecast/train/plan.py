@@ -130,7 +130,7 @@ def make_plan(
         usable = math.inf if seconds is None or config.train.steps is not None else seconds * _SHARE_OF_TRAINING
         usable *= 1 - PROBE_SHARE if trained == layers else 1
         affordable = (usable - once) / max(a_pass, 1e-9)
-        if affordable < least and (tokens, trained, least) != options[-1]:
+        if affordable < min(least, epochs) and (tokens, trained, least) != options[-1]:
             continue
         if config.train.steps is not None:
             epochs = config.train.steps * config.train.batch_reviews / len(lengths)
