@@ -321,7 +321,7 @@ def test_an_error_of_the_listener_ends_the_training_and_the_trackers(
             raise StoppedError
 
     ended: list[Accelerator] = []
-    monkeypatch.setattr(Accelerator, "end_training", ended.append)
+    monkeypatch.setattr(Accelerator, "end_training", lambda self: ended.append(self))
     run = replace(run_of(steps=40, trained_layers=1), on_evaluation=stop)
     with pytest.raises(StoppedError):
         tune(parts, run)
