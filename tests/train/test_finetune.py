@@ -321,7 +321,11 @@ def test_an_error_of_the_listener_ends_the_training_and_the_trackers(
             raise StoppedError
 
     ended: list[Accelerator] = []
-    monkeypatch.setattr(Accelerator, "end_training", lambda self: ended.append(self))
+
+    def end(self: Accelerator) -> None:
+        ended.append(self)
+
+    monkeypatch.setattr(Accelerator, "end_training", end)
     run = replace(run_of(steps=40, trained_layers=1), on_evaluation=stop)
     with pytest.raises(StoppedError):
         tune(parts, run)

@@ -5,11 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 
 from ratecast.config import FitConfig
-from ratecast.train import precision
 from ratecast.train.plan import Plan, Speed, make_plan, sample_rows, wanted_epochs
+from ratecast.train.precision import PRECISIONS, choose_precision
 
 LENGTHS = np.full(1000, 300)
 SPEED = Speed(encoding=30_000.0, training=10_000.0)
@@ -100,13 +99,18 @@ def test_the_sample_that_is_timed_has_all_lengths() -> None:
     assert len(sample_rows(np.array([5, 4]))) == 2
 
 
-def test_automatic_precision_is_the_faster_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("avx", "amx", "expected"), [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")]
+)
+def test_automatic_precision_is_what_the_processor_has(
+    monkeypatch: pytest.MonkeyPatch, avx: bool, amx: bool, expected: str
+) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    for faster, expected in ((torch.bfloat16, "bfloat16"), (torch.float32, "float32")):
-        monkeypatch.setattr(precision, "_seconds", lambda dtype, faster=faster: 1.0 if dtype is faster else 2.0)
-        assert precision.choose_precision("auto") == expected
-    assert precision.choose_precision("bfloat16") == "bfloat16"
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    assert choose_precision("auto") == expected
+    assert choose_precision("bfloat16") == "bfloat16"
 
 
-def test_matrix_products_are_really_timed() -> None:
-    assert precision._seconds(torch.float32) > 0
+def test_this_processor_can_be_asked() -> None:
+    assert choose_precision("auto") in PRECISIONS
