@@ -160,6 +160,26 @@ def test_a_first_trial_that_was_cut_off_is_the_first_again(tmp_path: Path) -> No
     assert settings_of(again)[0] == START
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_first_trial_that_was_cut_off_while_it_was_drawn_is_the_first_again(tmp_path: Path, seed: int) -> None:
+    search_in(tmp_path / "s")._study.ask({"learning_rate": SPACE["learning_rate"]})  # killed before the second setting
+    again = search_in(tmp_path / "s", resume=True, seed=seed)
+    again.run(bowl, trials=1, reporter=SilentReporter())
+    assert settings_of(again) == [START]
+
+
+def test_a_trial_that_was_cut_off_before_it_was_told_is_tried_again(tmp_path: Path) -> None:
+    search = search_in(tmp_path / "s")
+    search.run(bowl, trials=1, reporter=SilentReporter())
+    trial = search._study.ask(SPACE)
+    trial.set_user_attr("failure", "")
+    trial.set_user_attr("seconds", 1.0)
+    again = search_in(tmp_path / "s", resume=True)
+    assert len(again.trials()) == 1
+    again.run(bowl, trials=2, reporter=SilentReporter())
+    assert settings_of(again) == [START, trial.params]
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -193,7 +213,7 @@ def test_a_killed_search_goes_on(tmp_path: Path) -> None:
     assert cut_off
     with (tmp_path / "s" / STUDY_FILE).open("ab") as file:
         file.write(b'{"op_code":5,"wor')  # a line that was not written to its end
-    (tmp_path / "s" / f"{STUDY_FILE}.lock").symlink_to("nowhere")  # and a lock that nobody holds
+    (tmp_path / "s" / f"{STUDY_FILE}.lock").symlink_to(tmp_path / "s" / STUDY_FILE)  # and a lock that nobody holds
     began = time.monotonic()
     again = search_in(tmp_path / "s", resume=True)
     assert [trial.rmse for trial in again.trials()] == [1, 2, 3]
