@@ -168,17 +168,6 @@ def test_an_interrupted_final_fit_goes_on_without_a_search(tune_tiny: TuneTiny, 
 
 
 @pytest.mark.slow
-def test_what_another_fit_left_is_not_gone_on_with(
-    tune_tiny: TuneTiny, tiny_backbone: Path, table: pl.DataFrame, tmp_path: Path
-) -> None:
-    settings: dict[str, Any] = {"backbone": str(tiny_backbone), "evaluations_per_epoch": 1, "epochs": 2.0, "threads": 1}
-    with pytest.raises(KeyboardInterrupt):  # at the first evaluation
-        ratecast.fit(table, out=tmp_path / "model", checkpoint_seconds=1e-6, **settings, reporter=Recorder(until="     "))
-    assert list((tmp_path / "model.training").glob("checkpoint*"))
-    assert len(found_in(tune_tiny(out=tmp_path / "model", trials=2, resume=True))["trials"]) == 2
-
-
-@pytest.mark.slow
 def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path) -> None:
     told = Recorder()
     tune_tiny(out=tmp_path / "model", trials=2, time_budget="90s", epochs=None, reporter=told)
