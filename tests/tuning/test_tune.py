@@ -14,14 +14,15 @@ from ratecast import FitConfig, Predictor
 from ratecast.errors import ConfigError
 from ratecast.job import Clock
 from ratecast.progress import SilentReporter
-from ratecast.tuning import SEARCH_SHARE, _divided
+from ratecast.records import Reviews
+from ratecast.tuning import SEARCH_SHARE, _divided, _sample
 from ratecast.tuning.space import flat
 
 TuneTiny = Callable[..., Predictor]
 
 
 class Recorder(SilentReporter):
-    """Keeps what is told, and interrupts the command at the line that begins as given."""
+    """Keeps what is told, and interrupts the command at the line that holds the given words."""
 
     def __init__(self, until: str | None = None) -> None:
         self.lines: list[str] = []
@@ -30,7 +31,7 @@ class Recorder(SilentReporter):
     def tell(self, message: str) -> None:
         """Keep it."""
         self.lines.append(message)
-        if self._until is not None and message.startswith(self._until):
+        if self._until is not None and self._until in message:
             raise KeyboardInterrupt
 
 
@@ -168,6 +169,19 @@ def test_an_interrupted_final_fit_goes_on_without_a_search(tune_tiny: TuneTiny, 
 
 
 @pytest.mark.slow
+def test_what_another_fit_left_is_not_gone_on_with(
+    tune_tiny: TuneTiny, tiny_backbone: Path, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"backbone": str(tiny_backbone), "evaluations_per_epoch": 1, "epochs": 2.0, "threads": 1}
+    with pytest.raises(KeyboardInterrupt):  # at the first evaluation
+        ratecast.fit(
+            table, out=tmp_path / "model", checkpoint_seconds=1e-6, **settings, reporter=Recorder(until="training loss")
+        )
+    assert list((tmp_path / "model.training").glob("checkpoint*"))
+    assert len(found_in(tune_tiny(out=tmp_path / "model", trials=2, resume=True))["trials"]) == 2
+
+
+@pytest.mark.slow
 def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path) -> None:
     told = Recorder()
     tune_tiny(out=tmp_path / "model", trials=2, time_budget="90s", epochs=None, reporter=told)
@@ -175,13 +189,23 @@ def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path) 
     assert (tmp_path / "model" / "tuning.html").exists()
 
 
+def test_trials_within_a_time_budget_are_judged_on_a_sample() -> None:
+    reviews = Reviews.from_texts([f"good {number}" for number in range(900)], np.repeat([1.0, 2.0, 3.0], 300))
+    sample = _sample(reviews, 0)
+    assert len(set(sample.text)) == 500
+    assert np.bincount(sample.rated().astype(int))[1:].min() > 120  # not the first ones of a sorted table
+    assert set(_sample(reviews, 0).text) == set(sample.text) != set(_sample(reviews, 1).text)
+    assert list(_sample(reviews.take(np.arange(50)), 0).text) == list(reviews.text[:50])
+
+
 def test_the_time_is_divided_equally() -> None:
     hour = FitConfig().with_values(time_budget="1h")
     count, seconds = _divided(hour, None)
-    assert count == 20
-    assert seconds == pytest.approx(SEARCH_SHARE * (3600 * 0.97 - 25) / 20)  # 3 % in reserve, 25 s to write the folder
+    assert count == 11  # of three minutes each
+    assert seconds == pytest.approx(SEARCH_SHARE * (3600 * 0.97 - 25) / 11)  # 3 % in reserve, 25 s to write the folder
     assert _divided(hour, 50)[0] == 50
-    assert _divided(FitConfig().with_values(time_budget="10m"), None)[0] == 5  # a minute each
+    assert _divided(FitConfig().with_values(time_budget="10m"), None)[0] == 3
+    assert _divided(FitConfig().with_values(time_budget="10h"), None)[0] == 20
     assert _divided(FitConfig(), 3) == (3, None)
     assert Clock(started=0.0, budget_seconds=None).fitting_seconds == float("inf")
 
@@ -191,8 +215,8 @@ def test_the_time_is_divided_equally() -> None:
     [
         ({}, None, "a search has to end: give a time budget"),
         ({"time_budget": "1h"}, 1, "needs 2 trials or more, found 1"),
-        ({"time_budget": "30s"}, None, r"2 trials within a time budget of 30s would have 1 s each.*give more time$"),
-        ({"time_budget": "2m"}, 40, "or fewer trials"),
+        ({"time_budget": "30s"}, None, r"3 trials within a time budget of 30s would have 1 s each.*or fewer trials$"),
+        ({"time_budget": "1m"}, 2, "10 s each, and 12 s are needed; give more time$"),
     ],
 )
 def test_a_search_that_cannot_work_is_refused_before_anything_is_read(

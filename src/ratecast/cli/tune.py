@@ -46,7 +46,7 @@ def tune(
         sources: see `Sources`.
         out: Folder for the model. A model that is there already is replaced.
         config: TOML file with settings, a table for each stage ([train] learning_rate = 1e-4). Flags override it.
-        trials: How many settings are tried. By default one for each minute of the search, 20 at most.
+        trials: How many settings are tried. By default as many as give each three minutes, but 3 to 20.
         resume: Go on with the same search where it was interrupted; it is kept in <out>.tuning/ until the model is written.
         settings: the flags really given.
     """

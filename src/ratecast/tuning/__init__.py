@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from ratecast.config import FitConfig, TrackConfig
 from ratecast.data import Source
 from ratecast.errors import ConfigError, require
@@ -17,6 +19,7 @@ from ratecast.fitting import LEAST_SECONDS, prepare_job, run_job
 from ratecast.job import Clock, Job
 from ratecast.predict import Predictor
 from ratecast.progress import ConsoleReporter, Reporter, SilentReporter
+from ratecast.records import Reviews
 
 if TYPE_CHECKING:
     from ratecast.tuning.search import Objective, OnEvaluation, Search
@@ -27,8 +30,12 @@ SEARCH_SHARE: Final = 0.6
 """Share of the time for fitting that trials may take; the final fit has the rest, and what pruning saves."""
 MOST_TRIALS: Final = 20
 """Trials that a long time budget is divided into when their number is not given."""
-_WANTED_SECONDS: Final = 60.0
+_WANTED_SECONDS: Final = 180.0
 """A short time budget is divided into fewer trials, so that each has this time."""
+_LEAST_TRIALS: Final = 3
+"""A very short one is divided into no fewer, so that the final fit has clearly more time than a trial."""
+_TIMED_REVIEWS: Final = 500
+"""Validation reviews that trials are judged on within a time budget: each is scored several times in every trial."""
 
 
 def tune(
@@ -51,7 +58,7 @@ def tune(
         source: a file, folder, pattern, database or frame of rated reviews.
         out: folder for the model, which also gets ``tuning.html`` and ``tuning.json``; an older model there is replaced.
         config: settings; the defaults otherwise.
-        trials: how many settings are tried. By default as many as the time budget has minutes for, 20 at most.
+        trials: how many settings are tried. By default as many as give each three minutes, but 3 to 20.
         resume: go on with a search for the same folder that was interrupted.
         reporter: shows messages and progress; on standard error by default.
         **settings: single settings by their flat names, such as ``time_budget="1h"`` or ``head="corn"``.
@@ -100,7 +107,7 @@ def _divided(config: FitConfig, trials: int | None) -> tuple[int, float | None]:
             )
         return trials, None
     room = SEARCH_SHARE * Clock(started=0.0, budget_seconds=config.time_budget_seconds).fitting_seconds
-    count = trials or min(MOST_TRIALS, max(2, int(room // _WANTED_SECONDS)))
+    count = trials or min(MOST_TRIALS, max(_LEAST_TRIALS, int(room // _WANTED_SECONDS)))
     if room / count < LEAST_SECONDS:
         raise ConfigError(
             f"{count} trials within a time budget of {config.time_budget} would have {max(room, 0) / count:.0f} s each, and "
@@ -140,6 +147,8 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
     from ratecast.train.loop import Run
 
     parts = {name: job.parts[name] for name in ("train", "validation")}
+    if seconds is not None:
+        parts["validation"] = _sample(parts["validation"], job.config.seed)
 
     def train(settings: Mapping[str, Any], on_evaluation: "OnEvaluation") -> float | None:
         started = time.monotonic()
@@ -161,6 +170,11 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
         return None if tuned is None else tuned.result.best_rmse
 
     return train
+
+
+def _sample(validation: Reviews, seed: int) -> Reviews:
+    rows = np.random.default_rng(seed).permutation(len(validation))[:_TIMED_REVIEWS]
+    return validation.take(np.sort(rows))
 
 
 def _best_job(job: Job, search: "Search") -> Job:
