@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -9,7 +10,6 @@ from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from ratecast import config
 from ratecast.config import FitConfig
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -72,12 +72,12 @@ def _stages() -> list[tuple[str, type[Any]]]:
 
 
 def _docstrings() -> dict[tuple[str, str], str]:
-    """The text under each field of each class in the configuration's source, which Python itself does not keep."""
+    """The text under each field of each class of settings in its source, which Python itself does not keep."""
     found = {}
-    for kind in ast.parse(inspect.getsource(config)).body:
-        if not isinstance(kind, ast.ClassDef):
-            continue
-        for part, below in zip(kind.body, kind.body[1:], strict=False):
+    for _, kind in _stages():
+        (written,) = ast.parse(inspect.getsource(kind)).body
+        body = written.body if isinstance(written, ast.ClassDef) else []
+        for part, below in itertools.pairwise(body):
             if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and isinstance(below, ast.Expr):
-                found[kind.name, part.target.id] = " ".join(ast.literal_eval(below.value).split())
+                found[kind.__name__, part.target.id] = " ".join(ast.literal_eval(below.value).split())
     return found

@@ -1,0 +1,167 @@
+"""A frozen dataclass for each stage of fitting; see `ratecast.config`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SplitBy = Literal["random", "user", "item", "time", "column"]
+ClassWeights = Literal["none", "balanced"]
+
+Optimise = Literal["rmse", "mae", "accuracy", "qwk"]
+"""The metric that a single predicted rating is chosen for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnsConfig:
+    """Which column of the table holds what. A column that is not given is found by its name and content."""
+
+    text_column: str | None = None
+    """Column with the review's text."""
+    rating_column: str | None = None
+    """Column with the rating."""
+    title_column: str | None = None
+    """Column with the review's title or summary."""
+    id_column: str | None = None
+    """Column that names each review."""
+    item_column: str | None = None
+    """Column with the product, hotel or app."""
+    user_column: str | None = None
+    """Column with who wrote the review."""
+    category_column: str | None = None
+    """Column with the item's category."""
+    time_column: str | None = None
+    """Column with the time of writing."""
+    split_column: str | None = None
+    """Column that says "train", "validation" or "test" for each review."""
+    use: str | None = None
+    """Columns, besides title and text, that the model may use: names separated by commas, also user, item and category."""
+    weight_column: str | None = None
+    """Column with how much each review counts in training: numbers of 0 or more, 1 where empty. Never found by itself."""
+    query: str | None = None
+    """SQL query that gives the table, for a database file; needed where it has several tables."""
+    scale: str | None = None
+    """Rating scale: 1..5, 1..5/0.5, 0..100 or explicit levels such as 1,2,4,5. Inferred by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How reviews are divided into parts for training, validation and test. Equal and nearly equal texts stay together."""
+
+    by: SplitBy = "random"
+    """Divide at random (stratified by rating), by user or item (none on two sides), by time (test is the latest), by column."""
+    validation_fraction: float = 0.1
+    """Share of the reviews that training stops on and choices are made on."""
+    test_fraction: float = 0.1
+    """Share of the reviews that is used once, for the final table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """The pretrained language model and how reviews enter it."""
+
+    backbone: str = "all-MiniLM-L6-v2"
+    """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
+    pooling: Literal["mean", "first"] = "mean"
+    """How token vectors become one review vector."""
+    pooled_layers: int = 1
+    """How many top layers the review vector is made of. More than one helps where only the head is trained."""
+    max_tokens: int | None = None
+    """Longest input; of a longer review the beginning and the end are kept. Up to 256 by default, as the time allows."""
+    head_fraction: float = 0.5
+    """Share of the kept tokens that is taken from the beginning of a longer review."""
+    trained_layers: int | None = None
+    """How many top layers are trained: 0 trains the head only. All by default, or half of them where the time is short; the
+    frozen layers are computed once."""
+    train_embeddings: bool = False
+    """Whether the token embeddings are trained too."""
+    head: str = "mixed"
+    """Output head: softmax (a probability for each level); the same with labels that fade by distance (soft), with squared
+    error (mixed), or with mistakes that cost more the farther they are (ordinal-log); corn or coral (level by level, whether
+    the rating is higher); regression (squared error)."""
+    dropout: float = 0.1
+    """Dropout of the review's vector before the head; inside the backbone there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The training loop."""
+
+    learning_rate: float = 1e-4
+    """Peak learning rate of the backbone."""
+    head_learning_rate: float = 1e-3
+    """Peak learning rate of the head."""
+    epochs: float | None = None
+    """Passes over the training reviews, at most. By default 3 over many reviews, up to 10 over few."""
+    steps: int | None = None
+    """Fixed number of steps in place of epochs; such a run is exactly repeatable and resumable."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What the backbone computes in while training. auto takes bfloat16 on processors that multiply it much faster."""
+    batch_reviews: int = 16
+    """Reviews in a batch."""
+    class_weights: ClassWeights = "none"
+    """With balanced, all levels count the same in fine-tuning, however rare, so that it learns more of the rare ones. The
+    probabilities are calibrated afterwards, on validation reviews as they are."""
+    label_smoothing: float = 0.0
+    """Share of each training label that is spread over all levels, for the heads with a softmax; against overconfidence."""
+    warmup_fraction: float = 0.06
+    """Share of the steps in which the learning rate rises; after them it falls."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warmup."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay, on matrices only."""
+    max_gradient_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    evaluations_per_epoch: int = 2
+    """How often the validation reviews are scored."""
+    patience: int = 4
+    """Evaluations without improvement after which training stops."""
+    checkpoint_seconds: float = 60.0
+    """Time between checkpoints that --resume goes on from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrengthenConfig:
+    """What makes fine-tuning hold better on new reviews. All of it is off by default."""
+
+    layer_decay: float = 1.0
+    """Learning rate of each layer as a share of that of the layer above it; 1 gives all layers the same."""
+    average_decay: float = 0.0
+    """Keep a moving average of the weights in place of the weights: the share of it that each step leaves, such as 0.99."""
+    dropout_samples: int = 1
+    """Dropout masks that each batch's loss is the mean over."""
+    r_drop: float = 0.0
+    """Weight of the divergence between the predictions under two dropout masks (R-Drop), at the head, where the dropout is."""
+    reinitialised_layers: int = 0
+    """Top layers of the backbone that start from random weights, because their pretrained ones fit another task too well."""
+    adversarial: float = 0.0
+    """Length of a step against the loss, on what enters the first trained layer; the batch is learnt after it too."""
+    word_deletion: float = 0.0
+    """Probability that a word of a training text is left out, drawn anew in each pass; words such as "not" always stay."""
+    synonyms: float = 0.0
+    """Probability that a word of a training text is replaced by one of its synonyms, drawn anew in each pass."""
+    synonyms_file: str | None = None
+    """Thesaurus for them in the MyThes format, such as Debian's mythes-en-us: /usr/share/mythes/th_en_US_v2.dat."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerConfig:
+    """What the model answers with."""
+
+    optimise: Optimise = "rmse"
+    """Metric that the predicted rating shall be best in: rmse gives the mean, mae the median, accuracy the most probable level,
+    qwk levels cut at fitted thresholds. Predicting can ask for another one."""
+    blend: bool = True
+    """Whether linear models of the words join the backbone where that helps on the validation reviews."""
+    coverage: float = 0.9
+    """Share of the ratings that prediction intervals shall hold. Predicting can ask for another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackConfig:
+    """Where the training's course is recorded besides the model folder."""
+
+    tensorboard: bool = False
+    """Write TensorBoard events to <out>.tensorboard/."""
+    wandb: bool = False
+    """Log to Weights & Biases (WANDB_MODE=offline works without a network)."""
+    run_name: str | None = None
+    """Name of the run in the trackers."""

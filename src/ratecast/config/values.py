@@ -1,0 +1,94 @@
+"""Single values of settings: their types and ranges, and durations."""
+
+import re
+from types import UnionType
+from typing import Any, Final, Literal, get_args, get_origin
+
+from ratecast.errors import ConfigError
+
+_NUMBER = r"(\d*\.?\d+)\s*"
+_DURATION = re.compile(f"{_NUMBER}|(?:{_NUMBER}h)?\\s*(?:{_NUMBER}m)?\\s*(?:{_NUMBER}s)?")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration written like ``90s``, ``10m``, ``1.5h`` or ``1h30m``; a bare number is in seconds.
+
+    Raises:
+        ConfigError: if the text is no positive duration.
+
+    Example:
+        >>> parse_duration("1h30m")
+        5400.0
+    """
+    match = _DURATION.fullmatch(text.strip().lower())
+    seconds = 0.0
+    if match is not None:
+        bare, *parts = (float(part or 0) for part in match.groups())
+        seconds = bare + sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
+    if seconds <= 0:
+        raise ConfigError(f"cannot read the duration {text!r}; write 90s, 10m, 1.5h or 1h30m")
+    return seconds
+
+
+_POSITIVE: Final = frozenset(
+    (
+        "learning_rate",
+        "head_learning_rate",
+        "epochs",
+        "steps",
+        "batch_reviews",
+        "max_gradient_norm",
+        "evaluations_per_epoch",
+        "patience",
+        "checkpoint_seconds",
+        "threads",
+        "pooled_layers",
+        "layer_decay",
+        "dropout_samples",
+    )
+)
+_NOT_NEGATIVE: Final = frozenset(("weight_decay", "trained_layers", "seed", "r_drop", "reinitialised_layers", "adversarial"))
+_FRACTIONS: Final = frozenset(
+    (
+        "head_fraction",
+        "dropout",
+        "warmup_fraction",
+        "validation_fraction",
+        "test_fraction",
+        "label_smoothing",
+        "average_decay",
+        "word_deletion",
+        "synonyms",
+    )
+)
+
+
+def range_fault(name: str, value: Any) -> str | None:
+    """What is wrong with a number, None if nothing is."""
+    if name in _POSITIVE and not value > 0:
+        return f"{name} must be above 0, found {value}"
+    if name in _NOT_NEGATIVE and not value >= 0:
+        return f"{name} must be 0 or more, found {value}"
+    if name in _FRACTIONS and not 0 <= value < 1:
+        return f"{name} must be at least 0 and below 1, found {value}"
+    return None
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type that a field's annotation names; a whole number is also a number."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if isinstance(hint, UnionType):
+        return any(fits(value, option) for option in get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def type_name(hint: Any) -> str:
+    """An annotation in words, for messages."""
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(get_args(hint))
+    if isinstance(hint, UnionType):
+        return " or ".join(type_name(option) for option in get_args(hint) if option is not type(None))
+    return {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[hint]
