@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ratecast.assess import MODEL_NAME, Assessment, assess_probabilities
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack
+from ratecast.data import copy_groups
 from ratecast.data.split import stopping_rows
 from ratecast.evaluate.metrics import root_mean_squared_error
 from ratecast.job import Job
@@ -68,6 +69,7 @@ def judge(
         entries | {MODEL_NAME: found},
         seconds=seconds,
         answers=job.judged_name == "test",
+        groups=copy_groups(reviews.joined()),
         seed=job.config.seed,
     )
     return Verdict(
