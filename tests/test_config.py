@@ -12,14 +12,14 @@ from ratecast.errors import ConfigError
 
 
 def test_settings_have_unique_names() -> None:
-    names = [name for _, name in setting_names()]
+    names = [name for _, name in setting_names(FitConfig)]
     assert len(names) == len(set(names))
-    assert ("train", "learning_rate") in set(setting_names())
-    assert (None, "time_budget") in set(setting_names())
+    assert ("train", "learning_rate") in set(setting_names(FitConfig))
+    assert (None, "time_budget") in set(setting_names(FitConfig))
 
 
 def test_no_setting_is_forgotten() -> None:
-    assert {name for stage, name in setting_names() if stage == "train"} == {part.name for part in fields(TrainConfig)}
+    assert {name for stage, name in setting_names(FitConfig) if stage == "train"} == {part.name for part in fields(TrainConfig)}
 
 
 def test_mapping_round_trip() -> None:

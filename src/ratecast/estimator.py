@@ -129,7 +129,7 @@ def _defaults() -> dict[str, Any]:
     config = FitConfig()
     return {
         f"{stage}__{name}" if stage else name: getattr(getattr(config, stage) if stage else config, name)
-        for stage, name in setting_names()
+        for stage, name in setting_names(FitConfig)
     }
 
 

@@ -6,9 +6,9 @@ from cyclopts import App
 
 from ratecast.cli.fit import fit
 from ratecast.cli.settings import setting_flags
-from ratecast.config import setting_names
+from ratecast.config import FitConfig, setting_names
 
-SETTINGS = [name for _, name in setting_names()]
+SETTINGS = [name for _, name in setting_names(FitConfig)]
 
 
 def given(arguments: list[str], *chosen: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from ratecast.config import FitConfig
+from ratecast.config import FitConfig, PretrainConfig, Settings
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-_TITLES: Final = {
+_TITLES: Final[dict[str | type[Settings], str]] = {
     "columns": "Columns",
     "split": "Split",
     "backbone": "Backbone and head",
@@ -22,21 +22,24 @@ _TITLES: Final = {
     "strengthen": "Stronger fine-tuning",
     "answer": "Answer",
     "track": "Tracking",
-    "": "Whole run",
+    FitConfig: "Whole run",
+    PretrainConfig: "Pretraining",
 }
-"""Heading under which ``--help`` shows the settings of each stage."""
+"""Heading under which ``--help`` shows the settings of each stage, and those that are of no stage."""
 
 
-def setting_flags(*chosen: str) -> Callable[[Command], Command]:
+def setting_flags(*chosen: str, of: type[Settings] = FitConfig) -> Callable[[Command], Command]:
     """Decorator that gives a command flags for settings; the command takes those really given as ``**settings``.
 
     Args:
-        chosen: names of stages ("train"; "" for the settings of `FitConfig` itself) and of single settings ("text_column").
+        chosen: names of stages ("train"; "" for the settings of no stage) and of single settings ("text_column").
+        of: the class of settings.
     """
+    kind: Any = of
 
     def add(command: Command) -> Command:
         own = [part for part in inspect.signature(command).parameters.values() if part.kind is not part.VAR_KEYWORD]
-        flags = [flag for (stage, name), flag in _flags().items() if stage in chosen or name in chosen]
+        flags = [flag for (stage, name), flag in _flags(kind).items() if stage in chosen or name in chosen]
         command.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
         return command
 
@@ -44,40 +47,39 @@ def setting_flags(*chosen: str) -> Callable[[Command], Command]:
 
 
 @cache
-def _flags() -> Mapping[tuple[str, str], inspect.Parameter]:
-    helps = _docstrings()
+def _flags(of: Any) -> Mapping[tuple[str, str], inspect.Parameter]:
     found = {}
-    for stage, (title, kind) in enumerate(_stages()):
-        group = Group(_TITLES[title], help=(kind.__doc__ or "").strip(), sort_key=stage + 1)
+    for number, (stage, kind) in enumerate(_stages(of)):
+        helps = _docstrings(kind)
+        group = Group(_TITLES[stage or of], help=(kind.__doc__ or "").strip(), sort_key=number + 1)
         hints = get_type_hints(kind)
         for part in fields(kind):
             if is_dataclass(hints[part.name]):
                 continue
             about = Parameter(
-                help=helps[kind.__name__, part.name],
+                help=helps[part.name],
                 group=group,
                 show_default=None if part.default is not False else False,
                 allow_leading_hyphen=part.name == "scale",  # a scale may begin below zero: -5..5
             )
-            found[title, part.name] = inspect.Parameter(
+            found[stage, part.name] = inspect.Parameter(
                 part.name, inspect.Parameter.KEYWORD_ONLY, default=part.default, annotation=Annotated[hints[part.name], about]
             )
     return found
 
 
-def _stages() -> list[tuple[str, type[Any]]]:
-    hints = get_type_hints(FitConfig)
-    stages = [(part.name, hints[part.name]) for part in fields(FitConfig) if is_dataclass(hints[part.name])]
-    return [*stages, ("", FitConfig)]
+def _stages(of: Any) -> list[tuple[str, Any]]:
+    hints = get_type_hints(of)
+    stages = [(part.name, hints[part.name]) for part in fields(of) if is_dataclass(hints[part.name])]
+    return [*stages, ("", of)]
 
 
-def _docstrings() -> dict[tuple[str, str], str]:
-    """The text under each field of each class of settings in its source, which Python itself does not keep."""
+def _docstrings(kind: type[Any]) -> dict[str, str]:
+    """The text under each field of a class of settings in its source, which Python itself does not keep."""
     found = {}
-    for _, kind in _stages():
-        (written,) = ast.parse(inspect.getsource(kind)).body
-        body = written.body if isinstance(written, ast.ClassDef) else []
-        for part, below in itertools.pairwise(body):
-            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and isinstance(below, ast.Expr):
-                found[kind.__name__, part.target.id] = " ".join(ast.literal_eval(below.value).split())
+    (written,) = ast.parse(inspect.getsource(kind)).body
+    body = written.body if isinstance(written, ast.ClassDef) else []
+    for part, below in itertools.pairwise(body):
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and isinstance(below, ast.Expr):
+            found[part.target.id] = " ".join(ast.literal_eval(below.value).split())
     return found

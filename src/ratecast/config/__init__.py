@@ -4,14 +4,11 @@ Field names are unique over all stages, so that a flag needs no prefix: ``train.
 on the command line and ``train__learning_rate`` for the scikit-learn estimator.
 """
 
-import difflib
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import Any, get_type_hints
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from ratecast.config.pretrain import PretrainConfig
+from ratecast.config.settings import Settings, setting_names
 from ratecast.config.stages import (
     AnswerConfig,
     BackboneConfig,
@@ -24,8 +21,7 @@ from ratecast.config.stages import (
     TrackConfig,
     TrainConfig,
 )
-from ratecast.config.values import fits, parse_duration, range_fault, type_name
-from ratecast.errors import ConfigError
+from ratecast.config.values import parse_duration
 
 __all__ = [
     "AnswerConfig",
@@ -34,6 +30,8 @@ __all__ = [
     "ColumnsConfig",
     "FitConfig",
     "Optimise",
+    "PretrainConfig",
+    "Settings",
     "SplitBy",
     "SplitConfig",
     "StrengthenConfig",
@@ -45,7 +43,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
+class FitConfig(Settings):
     """Everything that decides how a model is fitted."""
 
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
@@ -62,101 +60,17 @@ class FitConfig:
     threads: int | None = None
     """Processor threads; all cores by default."""
 
-    def __post_init__(self) -> None:
-        faults = list(_faults(self))
-        if faults:
-            raise ConfigError("; ".join(faults))
-
-    @property
-    def time_budget_seconds(self) -> float | None:
-        """The time budget in seconds, None without one."""
-        return None if self.time_budget is None else parse_duration(self.time_budget)
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "FitConfig":
-        """Settings from nested tables, as read from TOML or JSON.
-
-        Raises:
-            ConfigError: naming every unknown key and every value of the wrong type or range at once.
-        """
-        faults: list[str] = []
-        config: FitConfig | None = _build(cls, mapping, "", faults)
-        if faults or config is None:
-            raise ConfigError("; ".join(faults))
-        return config
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> "FitConfig":
-        """Settings from a TOML file.
-
-        Raises:
-            ConfigError: if the file cannot be read or holds something that is not a setting.
-        """
-        try:
-            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"cannot read the settings in {path}: {error}") from None
-
-    def to_mapping(self) -> dict[str, Any]:
-        """The settings as nested dictionaries; `from_mapping` reads them."""
-        return asdict(self)
-
-    def with_values(self, **values: Any) -> "FitConfig":
-        """A copy with some settings changed, by their flat names (``learning_rate=1e-4, seed=1``).
-
-        Raises:
-            ConfigError: naming every setting that does not exist.
-        """
-        stages: dict[str, Any] = {}
-        own: dict[str, Any] = {}
-        home = {name: stage for stage, name in setting_names() if stage}
-        known = [name for _, name in setting_names()]
-        unknown = [_unknown(name, known) for name in values if name not in known]
-        if unknown:
-            raise ConfigError("; ".join(unknown))
-        for name, value in values.items():
-            if name in home:
-                stages.setdefault(home[name], {})[name] = value
-            else:
-                own[name] = value
-        return replace(self, **own, **{stage: replace(getattr(self, stage), **changed) for stage, changed in stages.items()})
-
-
-def setting_names() -> Iterator[tuple[str | None, str]]:
-    """Every setting as its stage (None for those of `FitConfig` itself) and name."""
-    for own in fields(FitConfig):
-        stage: Any = own.default_factory
-        if is_dataclass(stage):
-            yield from ((own.name, part.name) for part in fields(stage))
-        else:
-            yield None, own.name
-
-
-def _faults(config: FitConfig) -> Iterator[str]:
-    values = {name: getattr(getattr(config, stage) if stage else config, name) for stage, name in setting_names()}
-    wrong = [name for name, value in values.items() if not fits(value, _hints()[name])]
-    if wrong:
-        yield from (f"{name} must be {type_name(_hints()[name])}, found {values[name]!r}" for name in wrong)
-        return
-    yield from filter(None, (range_fault(name, value) for name, value in values.items() if value is not None))
-    yield from _combined_faults(config)
-
-
-def _combined_faults(config: FitConfig) -> Iterator[str]:
-    if config.backbone.max_tokens is not None and config.backbone.max_tokens < 8:
-        yield f"max_tokens must be at least 8, found {config.backbone.max_tokens}"
-    if config.split.validation_fraction + config.split.test_fraction > 0.9:
-        yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
-    if config.split.validation_fraction == 0:
-        yield "validation_fraction must be above 0: training stops on the validation reviews"
-    if not 0 < config.answer.coverage < 1:
-        yield f"coverage must be above 0 and below 1, found {config.answer.coverage}"
-    yield from _clashes(config.strengthen, config.backbone)
-    if config.time_budget is not None:
-        try:
-            parse_duration(config.time_budget)
-        except ConfigError as error:
-            yield str(error)
+    def combined_faults(self) -> Iterator[str]:
+        """What is wrong with settings together, or with one that has no range in common with others."""
+        if self.backbone.max_tokens is not None and self.backbone.max_tokens < 8:
+            yield f"max_tokens must be at least 8, found {self.backbone.max_tokens}"
+        if self.split.validation_fraction + self.split.test_fraction > 0.9:
+            yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
+        if self.split.validation_fraction == 0:
+            yield "validation_fraction must be above 0: training stops on the validation reviews"
+        if not 0 < self.answer.coverage < 1:
+            yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
+        yield from _clashes(self.strengthen, self.backbone)
 
 
 def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
@@ -175,41 +89,3 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
         )
     if strengthen.synonyms and strengthen.synonyms_file is None:
         yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"
-
-
-@cache
-def _hints() -> dict[str, Any]:
-    """Type of each setting by its flat name."""
-    stages = get_type_hints(FitConfig)
-    return {name: get_type_hints(stages[stage])[name] if stage else stages[name] for stage, name in setting_names()}
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name.rpartition(".")[2], known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-    return f"unknown setting {name!r}; {hint}"
-
-
-def _build(kind: type[Any], mapping: Mapping[str, Any], prefix: str, faults: list[str]) -> Any:
-    hints = get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for key, value in mapping.items():
-        name = f"{prefix}{key}"
-        if key not in hints:
-            faults.append(_unknown(name, list(hints)))
-        elif is_dataclass(hints[key]):
-            if isinstance(value, Mapping):
-                values[key] = _build(hints[key], value, f"{name}.", faults)
-            else:
-                faults.append(f"{name} must be a table of settings, found {value!r}")
-        elif not fits(value, hints[key]):
-            faults.append(f"{name} must be {type_name(hints[key])}, found {value!r}")
-        else:
-            values[key] = float(value) if value is not None and hints[key] in {float, float | None} else value
-    if faults:
-        return None
-    try:
-        return kind(**values)
-    except ConfigError as error:
-        faults.append(str(error))
-        return None

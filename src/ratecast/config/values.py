@@ -2,7 +2,7 @@
 
 import re
 from types import UnionType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from ratecast.errors import ConfigError
 
@@ -37,6 +37,8 @@ _POSITIVE: Final = frozenset(
         "epochs",
         "steps",
         "batch_reviews",
+        "batch_tokens",
+        "block_tokens",
         "max_gradient_norm",
         "evaluations_per_epoch",
         "patience",
@@ -51,6 +53,7 @@ _NOT_NEGATIVE: Final = frozenset(("weight_decay", "trained_layers", "seed", "r_d
 _FRACTIONS: Final = frozenset(
     (
         "head_fraction",
+        "masked_fraction",
         "dropout",
         "warmup_fraction",
         "validation_fraction",
@@ -78,7 +81,7 @@ def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of the type that a field's annotation names; a whole number is also a number."""
     if get_origin(hint) is Literal:
         return value in get_args(hint)
-    if isinstance(hint, UnionType):
+    if get_origin(hint) in {Union, UnionType}:  # the former where an option is a Literal
         return any(fits(value, option) for option in get_args(hint))
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
@@ -89,6 +92,6 @@ def type_name(hint: Any) -> str:
     """An annotation in words, for messages."""
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
-    if isinstance(hint, UnionType):
+    if get_origin(hint) in {Union, UnionType}:  # the former where an option is a Literal
         return " or ".join(type_name(option) for option in get_args(hint) if option is not type(None))
     return {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[hint]

@@ -8,6 +8,7 @@ from ratecast.data.report import DataReport
 from ratecast.data.sample import load_sample, load_sample_unlabelled
 from ratecast.data.split import Split, split_reviews
 from ratecast.data.table import TableRead
+from ratecast.data.texts import source_stamp, stream_texts
 from ratecast.data.validate import LoadedReviews, load_reviews
 from ratecast.data.write import check_writable, write_table
 
@@ -28,6 +29,8 @@ __all__ = [
     "duplicate_groups",
     "Harvest",
     "harvest_ratings",
+    "stream_texts",
+    "source_stamp",
     "load_sample",
     "load_sample_unlabelled",
 ]

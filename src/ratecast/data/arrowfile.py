@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from arro3.core import RecordBatchReader
+from arro3.core import RecordBatchReader, Table
 
 from ratecast.data.table import TableRead, plain_table
 from ratecast.data.textfile import unreadable
@@ -35,24 +35,44 @@ def read_parquet(path: Path) -> TableRead:
         return TableRead(table=plain_table(table), source=str(path))
 
 
+def stream_parquet(path: Path) -> Iterator[TableRead]:
+    """The pieces of a Parquet file, as `read_parquet` reads it."""
+    with _faults(path, "Parquet"):
+        _check_parquet(path)
+        yield from _pieces(_open_parquet(path), path)
+
+
 def read_arrow(path: Path) -> TableRead:
     """Read an Arrow IPC file (also called Feather, version 2) or stream.
 
     Raises:
         DataError: if it cannot be read, or is damaged.
     """
+    with _faults(path, "Arrow"):
+        return TableRead(table=plain_table(_open_arrow(path).read_all()), source=str(path))
+
+
+def stream_arrow(path: Path) -> Iterator[TableRead]:
+    """The pieces of an Arrow IPC file or stream, as `read_arrow` reads it."""
+    with _faults(path, "Arrow"):
+        yield from _pieces(_open_arrow(path), path)
+
+
+def _pieces(reader: RecordBatchReader, path: Path) -> Iterator[TableRead]:
+    for batch in reader:
+        yield TableRead(table=plain_table(Table.from_batches([batch])), source=str(path))
+
+
+def _open_arrow(path: Path) -> RecordBatchReader:
     from arro3.io import read_ipc, read_ipc_stream
 
-    with _faults(path, "Arrow"):
-        with path.open("rb") as file:
-            head = file.read(len(_ARROW))
-        if head == _ARROW:
-            reader = read_ipc(path)
-        elif head.startswith(_STREAM):  # checked here: of anything else, the first four bytes are taken as a size and allocated
-            reader = read_ipc_stream(path)
-        else:
-            raise DataError(f"{path} is damaged or no Arrow file; write or download it again")
-        return TableRead(table=plain_table(reader.read_all()), source=str(path))
+    with path.open("rb") as file:
+        head = file.read(len(_ARROW))
+    if head == _ARROW:
+        return read_ipc(path)
+    if head.startswith(_STREAM):  # checked here: of anything else, the first four bytes are taken as a size and allocated
+        return read_ipc_stream(path)
+    raise DataError(f"{path} is damaged or no Arrow file; write or download it again")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from arro3.core import Array, DataType, Table
 
-from ratecast.data.table import TableRead, distinct_names, text_array
+from ratecast.data.table import PIECE_ROWS, TableRead, distinct_names, text_array
 from ratecast.data.textfile import open_text, read_ahead
 from ratecast.data.wording import counted
 from ratecast.errors import DataError
@@ -79,6 +80,7 @@ class _Body:
     missing: _Irregular = field(default_factory=lambda: _Irregular("too few", "the rest is taken as empty"))
     longest_lines: int = 0
     longest_start: int = 0
+    lines_read: int = 0
 
     def notes(self) -> list[str]:
         """What was unusual."""
@@ -98,23 +100,42 @@ def read_delimited(path: Path) -> TableRead:
     Raises:
         DataError: if the file cannot be read, or holds no header.
     """
-    with open_text(path, newline="") as (stream, notes), _no_field_limit():
+    (read,) = _read_pieces(path, None)
+    return read
+
+
+def stream_delimited(path: Path, rows: int = PIECE_ROWS) -> Iterator[TableRead]:
+    """The pieces of a delimited text file, as `read_delimited` reads it; types may differ between them."""
+    yield from _read_pieces(path, rows)
+
+
+def _read_pieces(path: Path, rows: int | None) -> Iterator[TableRead]:
+    """Tables of at most ``rows`` rows, at least one; a single one for None. What was unusual is told with each."""
+    with open_text(path, newline="") as (stream, notes):
         head, lines = read_ahead(stream, _SAMPLE_CHARACTERS)
         nulls = [0]
-        reader = _find_dialect(head).reader(_without_nulls(lines, nulls))
-        try:
-            header = next((row for row in reader if any(row)), [])
-            body = _read_body(reader, len(header), reader.line_num)
-        except csv.Error as error:
-            raise DataError(f"{path} cannot be read as a table: line {reader.line_num}: {error}") from None
-    if not header:
-        raise DataError(f"{path} is empty; expected a table with a header line")
-    if nulls[0]:
-        notes.append(f"null bytes were removed from {counted(nulls[0], 'line')}")
-    names, renamed = _column_names(header)
-    columns = list(zip(*body.rows, strict=True)) or [() for _ in names]
-    table = Table.from_arrays([_typed_array(column) for column in columns], names=names)
-    return TableRead(table=table, source=str(path), notes=(*notes, *renamed, *body.notes()))
+        with _no_field_limit():
+            reader = _find_dialect(head).reader(_without_nulls(lines, nulls))
+        header: list[str] = []
+        while True:
+            try:
+                with _no_field_limit():
+                    header = header or next((row for row in reader if any(row)), [])
+                    body = _read_body(reader, len(header), reader.line_num, rows)
+            except csv.Error as error:
+                raise DataError(f"{path} cannot be read as a table: line {reader.line_num}: {error}") from None
+            if not header:
+                raise DataError(f"{path} is empty; expected a table with a header line")
+            if nulls[0]:
+                notes.append(f"null bytes were removed from {counted(nulls[0], 'line')}")
+            names, renamed = _column_names(header)
+            columns = list(zip(*body.rows, strict=True)) or [() for _ in names]
+            table = Table.from_arrays([_typed_array(column) for column in columns], names=names)
+            yield TableRead(table=table, source=str(path), notes=(*notes, *renamed, *body.notes()))
+            notes.clear()
+            nulls[0] = 0
+            if rows is None or body.lines_read < rows:
+                return
 
 
 @contextmanager
@@ -157,10 +178,10 @@ def _without_nulls(lines: Iterable[str], count: list[int]) -> Iterator[str]:
             yield line
 
 
-def _read_body(reader: "_Reader", width: int, line: int) -> _Body:
+def _read_body(reader: "_Reader", width: int, line: int, most: int | None) -> _Body:
     body = _Body()
     append = body.rows.append
-    for row in reader:
+    for body.lines_read, row in enumerate(itertools.islice(reader, most), start=1):
         start, line = line + 1, reader.line_num
         if line - start >= body.longest_lines:
             body.longest_lines, body.longest_start = line - start + 1, start

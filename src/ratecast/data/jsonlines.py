@@ -1,11 +1,12 @@
 """JSON: one object a line, or one list of objects."""
 
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ratecast.data.table import TableRead, build_table
+from ratecast.data.table import PIECE_ROWS, TableRead, build_table
 from ratecast.data.textfile import open_text, read_ahead
 from ratecast.data.wording import counted
 from ratecast.errors import DataError
@@ -17,15 +18,41 @@ def read_json(path: Path) -> TableRead:
     Raises:
         DataError: if the file cannot be read, or holds no object.
     """
+    (read,) = _read_pieces(path, None)
+    return read
+
+
+def stream_json(path: Path, rows: int = PIECE_ROWS) -> Iterator[TableRead]:
+    """The pieces of JSON lines, as `read_json` reads them; columns and types may differ between them. A list is one piece."""
+    yield from _read_pieces(path, rows)
+
+
+def _read_pieces(path: Path, most: int | None) -> Iterator[TableRead]:
+    """Tables of at most ``most`` lines; a single one for None."""
+    is_empty = True
     with open_text(path, newline="\n") as (stream, notes):
         head, lines = read_ahead(stream, 4096)
-        rows, broken = _parse_list(path, "".join(lines)) if head.lstrip().startswith("[") else _parse_lines(lines)
-    if not rows:
+        for rows, broken in _parse(path, lines, most, is_list=head.lstrip().startswith("[")):
+            notes.extend(broken)
+            if rows:
+                is_empty = False
+                names = dict.fromkeys(str(key) for row in rows for key in row)
+                table = build_table({name: [row.get(name) for row in rows] for name in names})
+                yield TableRead(table=table, source=str(path), notes=tuple(notes))
+                notes.clear()
+    if is_empty:
         raise DataError(f"{path} holds no JSON object; expected one on each line, or a list of them")
-    notes += broken
-    names = dict.fromkeys(str(key) for row in rows for key in row)
-    table = build_table({name: [row.get(name) for row in rows] for name in names})
-    return TableRead(table=table, source=str(path), notes=tuple(notes))
+
+
+def _parse(
+    path: Path, lines: Iterable[str], most: int | None, *, is_list: bool
+) -> Iterator[tuple[list[dict[str, Any]], list[str]]]:
+    if is_list:
+        yield _parse_list(path, "".join(lines))
+        return
+    numbered = enumerate(lines, start=1)
+    while part := list(itertools.islice(numbered, most)):
+        yield _parse_lines(part)
 
 
 def _parse_list(path: Path, text: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -40,10 +67,10 @@ def _parse_list(path: Path, text: str) -> tuple[list[dict[str, Any]], list[str]]
     return rows, [f"{what} and skipped"] if others else []
 
 
-def _parse_lines(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
+def _parse_lines(numbered: Iterable[tuple[int, str]]) -> tuple[list[dict[str, Any]], list[str]]:
     rows: list[dict[str, Any]] = []
     broken: list[int] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in numbered:
         if not line.strip():
             continue
         try:

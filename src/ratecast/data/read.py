@@ -1,17 +1,17 @@
 """Any table of reviews, from wherever it is: one function for files, folders, databases and frames."""
 
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from arro3.core import Array, ChunkedArray, DataType, Table
 
-from ratecast.data.arrowfile import read_arrow, read_parquet
+from ratecast.data.arrowfile import read_arrow, read_parquet, stream_arrow, stream_parquet
 from ratecast.data.database import read_database
-from ratecast.data.delimited import read_delimited
+from ratecast.data.delimited import read_delimited, stream_delimited
 from ratecast.data.frames import read_frame
-from ratecast.data.jsonlines import read_json
+from ratecast.data.jsonlines import read_json, stream_json
 from ratecast.data.table import TEXT, TableRead, is_number
 from ratecast.data.textfile import unreadable
 from ratecast.data.wording import counted
@@ -32,6 +32,13 @@ READERS: Final[dict[str, Callable[[Path], TableRead]]] = {
     ".feather": read_arrow,
 }
 """The reader of each extension; those of text also read ``.gz`` and ``.zst`` of it."""
+
+_STREAMERS: Final[dict[Callable[[Path], TableRead], Callable[[Path], Iterator[TableRead]]]] = {
+    read_delimited: stream_delimited,
+    read_json: stream_json,
+    read_parquet: stream_parquet,
+    read_arrow: stream_arrow,
+}
 
 DATABASES: Final = (".db", ".sqlite", ".sqlite3")
 COMPRESSIONS: Final = (".gz", ".zst")
@@ -78,6 +85,27 @@ def read_table(source: Source, *, query: str | None = None) -> TableRead:
     return read
 
 
+def stream_table(source: Source, *, query: str | None = None) -> Iterator[TableRead]:
+    """The pieces of a table, so that a file larger than memory can be read. Arguments and errors as for `read_table`.
+
+    Delimited files, JSON lines, Parquet and Arrow are read piece by piece, everything else is one piece. Pieces of several
+    files come one after the other, and columns may differ between them.
+    """
+    parts = source if isinstance(source, list | tuple) else [source]
+    for part in parts:
+        if query is not None or not isinstance(part, str | Path) or Path(part).suffix.lower() in DATABASES:
+            yield _read(part, query)
+        else:
+            for file in _found_files(Path(part).expanduser())[0]:
+                yield from _STREAMERS[_reader(file)](file)
+
+
+def table_files(source: Source) -> list[Path]:
+    """The files that a table is read from; none for a frame."""
+    parts = source if isinstance(source, list | tuple) else [source]
+    return [file for part in parts if isinstance(part, str | Path) for file in _found_files(Path(part).expanduser())[0]]
+
+
 def _read(source: Any, query: str | None) -> TableRead:
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
@@ -100,26 +128,31 @@ def _read(source: Any, query: str | None) -> TableRead:
 
 
 def _read_path(path: Path) -> TableRead:
+    files, name = _found_files(path)
+    return _unite([_reader(file)(file) for file in files], name)
+
+
+def _found_files(path: Path) -> tuple[list[Path], str]:
+    """The files that a path, folder or pattern stands for, and how to name them all."""
     try:
         if path.is_file():
-            return _reader(path)(path)
-        if path.is_dir():
-            return _read_folder(path)
+            return [path], str(path)
+        files = _folder_files(path) if path.is_dir() else []
     except OSError as error:  # a name that is too long, or a folder that cannot be listed
         raise unreadable(path, error) from None
     matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too
-    files = [match for match in matches if match.is_file()]
-    if files:
-        return _unite([_reader(file)(file) for file in files], f"{path} ({counted(len(files), 'file')})")
-    raise DataError(f"there is no file {_shown(path)}; check the path")
+    files = files or [match for match in matches if match.is_file()]
+    if not files:
+        raise DataError(f"there is no file {_shown(path)}; check the path")
+    return files, f"{path} ({counted(len(files), 'file')})"
 
 
-def _read_folder(folder: Path) -> TableRead:
+def _folder_files(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and _suffix(path) in READERS]
     files = [path for path in files if not path.name.startswith((".", "_"))]  # marks that Spark and others leave
     if not files:
         raise DataError(f"the folder {folder} holds no table; expected files that end in {', '.join(READERS)}")
-    return _unite([_reader(file)(file) for file in files], f"{folder} ({counted(len(files), 'file')})")
+    return files
 
 
 def _reader(path: Path) -> Callable[[Path], TableRead]:

@@ -15,6 +15,8 @@ import numpy as np
 from arro3.core import Array, ChunkedArray, DataType, Table
 
 TEXT: Final = DataType.large_utf8()
+PIECE_ROWS: Final = 10_000
+"""Rows of a piece of a table that is read as a stream."""
 MICROSECONDS: Final = DataType.timestamp("us")
 
 _INT64_MAX: Final = 2**63 - 1

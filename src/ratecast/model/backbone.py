@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ from ratecast.text import TextEncoder
 DEFAULT_BACKBONE: Final = "all-MiniLM-L6-v2"
 MOST_TOKENS: Final = 256
 """Longest input that is chosen without being asked for."""
+
+DROPOUT: Final = 0.1
+"""Rate of the dropout inside a backbone where it is wanted and the backbone says 0."""
 
 _DEFAULT_NAMES: Final = (DEFAULT_BACKBONE, f"sentence-transformers/{DEFAULT_BACKBONE}")
 _DEFAULT_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -49,6 +52,72 @@ class Backbone:
     width: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """What a name stands for, as transformers loads it.
+
+    Attributes:
+        model: the model.
+        tokenizer: its tokenizer.
+        config: its configuration as it was written; that of ``model`` may have other dropout rates.
+        sha256: hash of its weights file, None where there are several.
+        missing: weights that the checkpoint lacks, which start at random.
+    """
+
+    model: Any
+    tokenizer: Any
+    config: Any
+    sha256: str | None
+    missing: frozenset[str]
+
+    def restore_config(self) -> None:
+        """Put the dropout rates of the model's configuration back to what was written."""
+        for name in _DROPOUTS:
+            if hasattr(self.config, name):
+                setattr(self.model.config, name, getattr(self.config, name))
+
+
+def load_pretrained(
+    name: str, kind: Callable[[Any], str] = lambda _config: "AutoModel", *, inner_dropout: bool = False
+) -> Pretrained:
+    """Load a model and its tokenizer; weights from safetensors only, never remote code.
+
+    Args:
+        name: the default backbone, a folder, or a name on the hub.
+        kind: chooses the class of transformers that loads the model, by its configuration.
+        inner_dropout: whether the model keeps its dropout; `DROPOUT` where it has none.
+
+    Raises:
+        BackboneError: if it cannot be found or loaded, or the bundled weights are damaged.
+        MissingExtraError: if the extra ``train`` is not installed.
+    """
+    transformers = require("transformers", "train", "loading a backbone")
+    source = _resolve(name)
+    if Path(source).is_dir():
+        _check_files(Path(source))
+    with _quiet(transformers):
+        try:
+            found = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            model, info = getattr(transformers, kind(found)).from_pretrained(
+                source,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype="float32",
+                output_loading_info=True,
+                **_dropout(found, is_on=inner_dropout),
+            )
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+            raise BackboneError(_explain(name, error)) from None
+    return Pretrained(
+        model=model,
+        tokenizer=tokenizer,
+        config=found,
+        sha256=_weights_hash(Path(source)),
+        missing=frozenset(info["missing_keys"]),
+    )
+
+
 def load_backbone(config: BackboneConfig) -> Backbone:
     """Load a pretrained model and its tokenizer; weights from safetensors only, never remote code.
 
@@ -57,35 +126,22 @@ def load_backbone(config: BackboneConfig) -> Backbone:
         ConfigError: if ``max_tokens`` is more than the model has positions for.
         MissingExtraError: if the extra ``train`` is not installed.
     """
-    transformers = require("transformers", "train", "loading a backbone")
-    source = _resolve(config.backbone)
-    if Path(source).is_dir():
-        _check_files(Path(source))
-    with _quiet(transformers):
-        try:
-            found = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-            model = transformers.AutoModel.from_pretrained(
-                source, trust_remote_code=False, use_safetensors=True, dtype="float32", **_without_inner_dropout(found)
-            )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-            raise BackboneError(_explain(config.backbone, error)) from None
+    loaded = load_pretrained(config.backbone)
+    model, found, tokenizer = loaded.model, loaded.config, loaded.tokenizer
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's next-sentence layer: unused, and untrained in most checkpoints
-    positions = _positions(found)
+    positions = most_positions(found)
     if positions is not None and config.max_tokens is not None and config.max_tokens > positions:
         raise ConfigError(
             f"max_tokens is {config.max_tokens}, but the backbone {config.backbone!r} has only {positions} positions"
         )
     encoder = TextEncoder.create(
-        _fast_tokenizer(tokenizer, config.backbone),
+        fast_tokenizer(tokenizer, config.backbone),
         max_tokens=config.max_tokens or min(MOST_TOKENS, positions or MOST_TOKENS),
         head_fraction=config.head_fraction,
-        pad_id=_pad_id(tokenizer),
+        pad_id=pad_id(tokenizer),
     )
-    return Backbone(
-        model=model, encoder=encoder, name=config.backbone, sha256=_weights_hash(Path(source)), width=int(found.hidden_size)
-    )
+    return Backbone(model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(found.hidden_size))
 
 
 def transformer_layers(model: nn.Module) -> nn.ModuleList:
@@ -182,12 +238,23 @@ def _explain(name: str, error: Exception) -> str:
     return f"cannot load the backbone {name!r}: {text[:300]}"
 
 
-def _without_inner_dropout(config: Any) -> dict[str, float]:
-    """Dropout inside the backbone off: it costs a quarter of the training speed on a CPU (12.1 for 16.5 reviews a second)."""
-    return {name: 0.0 for name in _DROPOUTS if isinstance(getattr(config, name, None), float)}
+def _dropout(config: Any, *, is_on: bool) -> dict[str, float]:
+    """Rates of the dropout inside the backbone.
+
+    Off it saves a quarter of the training time on a CPU (16.5 for 12.1 reviews a second).
+    """
+    rates = {name: rate for name in _DROPOUTS if isinstance(rate := getattr(config, name, None), float)}
+    if not is_on:
+        return dict.fromkeys(rates, 0.0)
+    return {} if any(rates.values()) else dict.fromkeys(rates, DROPOUT)
 
 
-def _fast_tokenizer(tokenizer: Any, name: str) -> Tokenizer:
+def fast_tokenizer(tokenizer: Any, name: str) -> Tokenizer:
+    """The tokenizer of the ``tokenizers`` library that is inside one of transformers.
+
+    Raises:
+        BackboneError: if there is none.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     # transformers 5 makes an empty tokenizer where the files of one are missing
     if not isinstance(backend, Tokenizer) or backend.get_vocab_size() <= len(tokenizer.all_special_ids):
@@ -195,14 +262,16 @@ def _fast_tokenizer(tokenizer: Any, name: str) -> Tokenizer:
     return backend
 
 
-def _pad_id(tokenizer: Any) -> int:
+def pad_id(tokenizer: Any) -> int:
+    """The token that fills shorter texts of a batch."""
     for token_id in (tokenizer.pad_token_id, tokenizer.eos_token_id):
         if token_id is not None:
             return int(token_id)
     return 0
 
 
-def _positions(config: Any) -> int | None:
+def most_positions(config: Any) -> int | None:
+    """The longest input that a model can take, None where there is no limit."""
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions <= 0:
         return None

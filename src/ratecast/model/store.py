@@ -79,6 +79,22 @@ class Manifest:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class FolderKind:
+    """A kind of folder that ratecast writes, and may therefore replace.
+
+    Attributes:
+        what: what such a folder holds, with its article.
+        marker: a file that every one of them has.
+    """
+
+    what: str
+    marker: str
+
+
+MODEL: Final = FolderKind(what="a model", marker=MANIFEST)
+
+
 def is_model(path: str | Path) -> bool:
     """Whether the path is a folder that holds a model."""
     return (Path(path) / MANIFEST).is_file()
@@ -164,35 +180,35 @@ def verify(folder: Path, component: Component) -> None:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, kind: FolderKind = MODEL) -> Iterator[Path]:
     """A folder to write into that becomes ``target`` when the context ends without an error, and vanishes otherwise.
 
-    An older model at ``target`` is replaced; anything else there is left alone.
+    An older one of its kind at ``target`` is replaced; anything else there is left alone.
 
     Raises:
         OutputError: if ``target`` holds something else, or cannot be written.
     """
-    check_target(target)
+    check_target(target, kind)
     partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
     with explained_write(target):
         partial.mkdir(parents=True)
     try:
         with explained_write(target):
             yield partial
-            _open_to_readers(partial)
+            _open_to_readers(partial, kind)
             _replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def check_target(target: Path) -> None:
-    """Check before long work that a model can be written to ``target``.
+def check_target(target: Path, kind: FolderKind = MODEL) -> None:
+    """Check before long work that a folder can be written to ``target``.
 
     Raises:
-        OutputError: if the place holds something that is not a model, or cannot be written to.
+        OutputError: if the place holds something of another kind, or cannot be written to.
     """
-    if target.is_file() or (target.is_dir() and not is_model(target) and any(target.iterdir())):
-        raise OutputError(f"{target} holds something that is not a model; give a new or empty folder, nothing was written")
+    if target.is_file() or (target.is_dir() and not (target / kind.marker).is_file() and any(target.iterdir())):
+        raise OutputError(f"{target} holds something that is not {kind.what}; give a new or empty folder, nothing was written")
     parent = target.resolve().parent
     with explained_write(target):
         parent.mkdir(parents=True, exist_ok=True)
@@ -225,9 +241,9 @@ def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
 
 
-def _open_to_readers(folder: Path) -> None:
-    """Give every file the mode that the manifest got from the umask: safetensors 0.8 writes files for their owner only."""
-    mode = (folder / MANIFEST).stat().st_mode
+def _open_to_readers(folder: Path, kind: FolderKind) -> None:
+    """Give every file the mode that the marker got from the umask: safetensors 0.8 writes files for their owner only."""
+    mode = (folder / kind.marker).stat().st_mode
     for path in folder.iterdir():
         path.chmod(mode)
 

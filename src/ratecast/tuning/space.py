@@ -57,7 +57,7 @@ def fixed_settings(config: FitConfig, space: Mapping[str, BaseDistribution]) -> 
 
 def flat(config: FitConfig) -> dict[str, Any]:
     """Every setting by its flat name."""
-    return {name: getattr(getattr(config, stage) if stage else config, name) for stage, name in setting_names()}
+    return {name: getattr(getattr(config, stage) if stage else config, name) for stage, name in setting_names(FitConfig)}
 
 
 def _choices(config: FitConfig, layers: int, longest: int) -> dict[str, list[Any]]:
