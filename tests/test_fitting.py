@@ -1,8 +1,8 @@
 """From a table to a model folder and back, with a tiny backbone."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,9 @@ def test_any_scale(fit_tiny: FitTiny, tmp_path: Path, ratings: np.ndarray, setti
     columns = list(found.columns())
     assert columns[:5] == ["predicted_rating", "predicted_median", "predicted_mode", "predicted_low", "predicted_high"]
     assert columns[5] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
+    if model.scale.is_continuous:
+        with pytest.raises(ConfigError, match="qwk compares levels"):
+            model.predict(pl.DataFrame({"nothing": [1.5]}), optimise="qwk")  # told before the frame is read
 
 
 def test_weights_are_part_of_what_decides_a_run(fit_tiny: FitTiny, tmp_path: Path) -> None:
@@ -211,10 +214,12 @@ class Tasks(SilentReporter):
         """Keeps it."""
         self.seen.append(message)
 
-    def track(self, task: str, total: int) -> AbstractContextManager[Advance]:
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
         """Keeps the name."""
         self.seen.append(task)
-        return super().track(task, total)
+        with super().track(task, total) as advance:
+            yield advance
 
 
 @pytest.mark.parametrize(

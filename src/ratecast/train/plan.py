@@ -63,9 +63,7 @@ class Plan:
         """The settings with everything filled in that was left to the plan."""
         every = self.trained_layers == self.layers
         pooled = config.backbone.pooled_layers
-        if (
-            not every and config.backbone.trained_layers is None
-        ):  # no layer below the one whose outputs are stored can be pooled
+        if not every and config.backbone.trained_layers is None:  # below the topmost frozen layer no outputs are stored
             pooled = min(pooled, self.trained_layers + 1)
         return config.with_values(
             max_tokens=self.max_tokens,
