@@ -98,6 +98,7 @@ def test_all_faults_are_told_at_once() -> None:
         ({"word_deletion": 0.1, "trained_layers": 2}, "trained_layers=2 computes the frozen layers once: leave"),
         ({"synonyms": 0.1, "synonyms_file": "x", "trained_layers": 0}, "trained_layers=0 computes the frozen layers once"),
         ({"synonyms": 0.1}, "synonyms needs a thesaurus: set synonyms_file"),
+        ({"ensemble": 0}, "ensemble must be above 0, found 0"),
         ({"validation_fraction": 0.5, "test_fraction": 0.45}, "leave less than a tenth"),
         ({"validation_fraction": 0.0}, "validation_fraction must be above 0"),
         ({"time_budget": "soon"}, "cannot read the duration 'soon'"),

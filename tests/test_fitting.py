@@ -1,6 +1,7 @@
 """From a table to a model folder and back, with a tiny backbone."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -265,3 +266,26 @@ def test_fingerprint_has_the_thesaurus(tmp_path: Path) -> None:
         (tmp_path / "th.dat").write_text(f"UTF-8\n{content}", encoding="utf-8")
         found.add(fingerprint(parts, config))
     assert len(found) == 2
+
+
+@pytest.mark.slow
+def test_a_distilled_model_tells_of_its_teachers_and_holds_only_itself(
+    fit_tiny: FitTiny, model: Predictor, tmp_path: Path
+) -> None:
+    distilled = fit_tiny(frame_of(300), out=tmp_path / "model", ensemble=2)
+    names = [{path.name for path in folder.iterdir()} for folder in (distilled.folder, model.folder)]
+    assert names[0] == names[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    metrics = json.loads((distilled.folder / "metrics.json").read_text())
+    assert metrics["ensemble"]["seeds"] == [0, 1]
+    numbers = [*metrics["ensemble"]["rmse"], metrics["ensemble"]["mean_rmse"], metrics["training"]["best_rmse"]]
+    (note,) = [note for note in distilled.notes() if "distilled" in note]
+    assert re.findall(r"\d\.\d{3}", note) == [f"{number:.3f}" for number in numbers]
+    card = (distilled.folder / "README.md").read_text()
+    assert note in card
+    assert "- distilled from: 2 networks" in card
+    assert note in (distilled.folder / "report.html").read_text()
+    assert json.loads((model.folder / "metrics.json").read_text())["ensemble"] is None
+    entry = {entry.name: entry for entry in distilled.contest().entries}[MODEL_NAME]
+    assert entry.seconds is not None
+    assert entry.seconds > metrics["ensemble"]["seconds"] + metrics["training"]["seconds"]

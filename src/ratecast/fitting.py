@@ -165,7 +165,11 @@ def _finetune(job: Job, resume: bool) -> "FineTuned | None":
         )
         if tuned is not None:
             return tuned
-    job.reporter.tell(f"the time budget of {job.config.time_budget} is too small to fine-tune in: the model will be linear")
+    networks = job.config.strengthen.ensemble
+    what = "" if networks == 1 else f"{networks + 1} networks "
+    job.reporter.tell(
+        f"the time budget of {job.config.time_budget} is too small to fine-tune {what}in: the model will be linear"
+    )
     return None
 
 

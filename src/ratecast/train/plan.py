@@ -73,8 +73,8 @@ class Plan:
             precision=self.precision,
         )
 
-    def describe(self) -> str:
-        """The plan in a line for people."""
+    def describe(self, networks: int = 1) -> str:
+        """The plan in a line for people, where so many networks are trained by it."""
         layers = (
             "all layers" if self.trained_layers == self.layers else f"the top {self.trained_layers} of {self.layers} layers"
         )
@@ -82,7 +82,7 @@ class Plan:
             layers = "the head alone"
         return (
             f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {self.max_tokens} tokens, "
-            f"{self.precision}: about {_rounded(self.seconds)}"
+            f"{self.precision}: about {_rounded(self.seconds)}" + (f", for each of {networks} networks" if networks > 1 else "")
         )
 
     def to_json(self) -> dict[str, Any]:
