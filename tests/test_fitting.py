@@ -1,7 +1,9 @@
 """From a table to a model folder and back, with a tiny backbone."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import ratecast
 from ratecast import FitConfig, Predictor, RatecastError, Review
 from ratecast.assess import MODEL_NAME, assess
 from ratecast.data import load_reviews
-from ratecast.errors import ConfigError, DataError, ModelFolderError, OutputError
+from ratecast.errors import BackboneError, ConfigError, DataError, ModelFolderError, OutputError
+from ratecast.fitting import prepare_job
 from ratecast.job import fingerprint
-from ratecast.progress import SilentReporter
+from ratecast.progress import Advance, SilentReporter
 from ratecast.records import Reviews
 
 FitTiny = Callable[..., Predictor]
@@ -44,7 +47,7 @@ def fit_tiny(tiny_backbone: Path) -> FitTiny:
             "learning_rate": 1e-3,
             "blend": False,
         }
-        return ratecast.fit(source, out=out, reporter=SilentReporter(), **(defaults | settings))
+        return ratecast.fit(source, out=out, **({"reporter": SilentReporter()} | defaults | settings))
 
     return fit_model
 
@@ -138,6 +141,9 @@ def test_any_scale(fit_tiny: FitTiny, tmp_path: Path, ratings: np.ndarray, setti
     columns = list(found.columns())
     assert columns[:5] == ["predicted_rating", "predicted_median", "predicted_mode", "predicted_low", "predicted_high"]
     assert columns[5] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
+    if model.scale.is_continuous:
+        with pytest.raises(ConfigError, match="qwk compares levels"):
+            model.predict(pl.DataFrame({"nothing": [1.5]}), optimise="qwk")  # told before the frame is read
 
 
 def test_weights_are_part_of_what_decides_a_run(fit_tiny: FitTiny, tmp_path: Path) -> None:
@@ -199,6 +205,52 @@ def test_bad_input_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+class Tasks(SilentReporter):
+    """Keeps the names of the tasks whose progress is shown, and what is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def tell(self, message: str) -> None:
+        """Keeps it."""
+        self.seen.append(message)
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        """Keeps the name."""
+        self.seen.append(task)
+        with super().track(task, total) as advance:
+            yield advance
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"head": "gadzooks"}, ConfigError, "unknown head"),
+        ({"head": "coral", "label_smoothing": 0.1}, ConfigError, "no labels to smooth"),
+        ({"backbone": "./absent"}, BackboneError, r"there is no folder \./absent"),
+        ({"backbone": str(Path(__file__).parent)}, BackboneError, r"holds no config\.json"),
+        ({"trained_layers": 3}, ConfigError, "trained_layers is 3, but the backbone has only 2"),
+        ({"pooled_layers": 3}, ConfigError, "pooled_layers is 3, but the backbone has only 2"),
+        ({"reinitialised_layers": 3}, ConfigError, "reinitialised_layers is 3, but the backbone has only 2"),
+        ({"max_tokens": 1000}, ConfigError, "max_tokens is 1000, but the backbone .* has only 160 positions"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_any_work(
+    fit_tiny: FitTiny, tmp_path: Path, settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    reporter = Tasks()
+    with pytest.raises(error, match=message):
+        fit_tiny(frame_of(60), out=tmp_path / "model", reporter=reporter, **settings)
+    assert not [line for line in reporter.seen if line.startswith(("split", "baselines"))]
+
+
+def test_without_time_to_train_the_backbone_is_not_asked_for(tmp_path: Path) -> None:
+    config = FitConfig().with_values(backbone="./absent", head="gadzooks", time_budget="5s")
+    job = prepare_job(frame_of(60), out=tmp_path / "model", config=config, reporter=SilentReporter())
+    assert len(job.parts["train"]) == 48
+
+
 def test_output_that_holds_something_else_is_refused_at_once(fit_tiny: FitTiny, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputError, match="not a model"):
@@ -214,3 +266,26 @@ def test_fingerprint_has_the_thesaurus(tmp_path: Path) -> None:
         (tmp_path / "th.dat").write_text(f"UTF-8\n{content}", encoding="utf-8")
         found.add(fingerprint(parts, config))
     assert len(found) == 2
+
+
+@pytest.mark.slow
+def test_a_distilled_model_tells_of_its_teachers_and_holds_only_itself(
+    fit_tiny: FitTiny, model: Predictor, tmp_path: Path
+) -> None:
+    distilled = fit_tiny(frame_of(300), out=tmp_path / "model", ensemble=2)
+    names = [{path.name for path in folder.iterdir()} for folder in (distilled.folder, model.folder)]
+    assert names[0] == names[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    metrics = json.loads((distilled.folder / "metrics.json").read_text())
+    assert metrics["ensemble"]["seeds"] == [0, 1]
+    numbers = [*metrics["ensemble"]["rmse"], metrics["ensemble"]["mean_rmse"], metrics["training"]["best_rmse"]]
+    (note,) = [note for note in distilled.notes() if "distilled" in note]
+    assert re.findall(r"\d\.\d{3}", note) == [f"{number:.3f}" for number in numbers]
+    card = (distilled.folder / "README.md").read_text()
+    assert note in card
+    assert "- distilled from: 2 networks" in card
+    assert note in (distilled.folder / "report.html").read_text()
+    assert json.loads((model.folder / "metrics.json").read_text())["ensemble"] is None
+    entry = {entry.name: entry for entry in distilled.contest().entries}[MODEL_NAME]
+    assert entry.seconds is not None
+    assert entry.seconds > metrics["ensemble"]["seconds"] + metrics["training"]["seconds"]

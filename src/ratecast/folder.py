@@ -62,6 +62,7 @@ def write_documents(
         "coverage": None if assessment.coverage is None else assessment.coverage.to_json(),
         "tuned_qwk": assessment.tuned_qwk,
         "training": None if tuned is None else asdict(tuned.result),
+        "ensemble": None if tuned is None or tuned.ensemble is None else asdict(tuned.ensemble),
         "notes": list(notes),
     }
     write_json(new / METRICS_FILE, metrics)
@@ -92,6 +93,8 @@ def _about(job: Job, tuned: "FineTuned | None") -> dict[str, Any]:
             "head": settings.head,
             "max_tokens": settings.max_tokens,
         }
+        if tuned.ensemble is not None:
+            found["distilled_from"] = f"{len(tuned.ensemble.seeds)} networks"
     return found | {
         "optimise": job.config.answer.optimise,
         "seed": job.config.seed,

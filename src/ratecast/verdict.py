@@ -62,7 +62,9 @@ def judge(
         entries[PROBE_NAME] = tuned.before
         seconds[PROBE_NAME] = tuned.before_seconds
     if tuned is not None:
-        seconds[MODEL_NAME] = tuned.before_seconds + tuned.result.seconds + sum(made.seconds for made in baselines.values())
+        taught = 0.0 if tuned.ensemble is None else tuned.ensemble.seconds
+        linear = sum(made.seconds for made in baselines.values())
+        seconds[MODEL_NAME] = tuned.before_seconds + taught + tuned.result.seconds + linear
     assessment = assess_probabilities(
         predictor,
         reviews.rated(),
@@ -114,6 +116,8 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
         found.append(
             "No step of fine-tuning was better on the validation reviews than the untrained backbone: more time may help."
         )
+    if tuned.ensemble is not None:
+        found.append(tuned.ensemble.describe(result.best_rmse))
     if tuned.shortened:
         limit = tuned.config.backbone.max_tokens
         found.append(

@@ -15,6 +15,9 @@ from ratecast.errors import ConfigError
 from ratecast.job import Clock
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
+from ratecast.scale import RatingScale
+from ratecast.train.finetune import FineTuned
+from ratecast.train.loop import Run
 from ratecast.tuning import SEARCH_SHARE, _divided, _sample
 from ratecast.tuning.space import flat
 
@@ -182,6 +185,23 @@ def test_what_another_fit_left_is_not_gone_on_with(
 
 
 @pytest.mark.slow
+def test_trials_train_one_network_and_the_final_fit_the_ensemble(
+    tune_tiny: TuneTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ratecast.train import finetune as module
+
+    sizes: list[int] = []
+    original = module.finetune
+
+    def finetune(parts: dict[str, Reviews], scale: RatingScale, run: Run, **named: Any) -> FineTuned | None:
+        sizes.append(run.config.strengthen.ensemble)
+        return original(parts, scale, run, **named)
+
+    monkeypatch.setattr(module, "finetune", finetune)
+    tune_tiny(out=tmp_path / "model", trials=2, ensemble=2)
+    assert sizes == [1, 1, 2]
+
+
 def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path) -> None:
     told = Recorder()
     tune_tiny(out=tmp_path / "model", trials=2, time_budget="90s", epochs=None, reporter=told)

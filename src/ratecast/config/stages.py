@@ -140,6 +140,9 @@ class StrengthenConfig:
     """Probability that a word of a training text is replaced by one of its synonyms, drawn anew in each pass."""
     synonyms_file: str | None = None
     """Thesaurus for them in the MyThes format, such as Debian's mythes-en-us: /usr/share/mythes/th_en_US_v2.dat."""
+    ensemble: int = 1
+    """Networks with seeds of their own that are fine-tuned first, and whose mean one more network learns from, beside the true
+    ratings. Only that one is the model. They share the time; 1 trains the model alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

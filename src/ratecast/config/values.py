@@ -47,6 +47,7 @@ _POSITIVE: Final = frozenset(
         "pooled_layers",
         "layer_decay",
         "dropout_samples",
+        "ensemble",
     )
 )
 _NOT_NEGATIVE: Final = frozenset(("weight_decay", "trained_layers", "seed", "r_drop", "reinitialised_layers", "adversarial"))

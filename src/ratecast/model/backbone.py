@@ -93,11 +93,9 @@ def load_pretrained(
     """
     transformers = require("transformers", "train", "loading a backbone")
     source = _resolve(name)
-    if Path(source).is_dir():
-        _check_files(Path(source))
+    found = _architecture(name, source)
     with _quiet(transformers):
         try:
-            found = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             model, info = getattr(transformers, kind(found)).from_pretrained(
                 source,
@@ -123,25 +121,32 @@ def load_backbone(config: BackboneConfig) -> Backbone:
 
     Raises:
         BackboneError: if it cannot be found or loaded, or the bundled weights are damaged.
-        ConfigError: if ``max_tokens`` is more than the model has positions for.
+        ConfigError: if more tokens or layers are asked for than it has.
         MissingExtraError: if the extra ``train`` is not installed.
     """
+    check_backbone(config)
     loaded = load_pretrained(config.backbone)
-    model, found, tokenizer = loaded.model, loaded.config, loaded.tokenizer
+    model, tokenizer = loaded.model, loaded.tokenizer
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's next-sentence layer: unused, and untrained in most checkpoints
-    positions = most_positions(found)
-    if positions is not None and config.max_tokens is not None and config.max_tokens > positions:
-        raise ConfigError(
-            f"max_tokens is {config.max_tokens}, but the backbone {config.backbone!r} has only {positions} positions"
-        )
     encoder = TextEncoder.create(
         fast_tokenizer(tokenizer, config.backbone),
-        max_tokens=config.max_tokens or min(MOST_TOKENS, positions or MOST_TOKENS),
+        max_tokens=config.max_tokens or min(MOST_TOKENS, most_positions(loaded.config) or MOST_TOKENS),
         head_fraction=config.head_fraction,
         pad_id=pad_id(tokenizer),
     )
-    return Backbone(model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(found.hidden_size))
+    return Backbone(model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(loaded.config.hidden_size))
+
+
+def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0) -> None:
+    """Find out before long work whether a backbone is there and has what the settings ask of it; weights are not read.
+
+    Raises:
+        BackboneError: if it cannot be found, or its folder lacks a file.
+        ConfigError: if a number of layers or tokens is more than it has.
+        MissingExtraError: if the extra ``train`` is not installed.
+    """
+    _check_sizes(config, _architecture(config.backbone, _resolve(config.backbone)), reinitialised_layers)
 
 
 def transformer_layers(model: nn.Module) -> nn.ModuleList:
@@ -204,6 +209,39 @@ def _resolve(name: str) -> str:
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BackboneError(f"there is no folder {name}; give a folder that save_pretrained wrote, or a name on the hub")
     return name
+
+
+def _architecture(name: str, source: str) -> Any:
+    """The configuration of a backbone in transformers.
+
+    Raises:
+        BackboneError: if it cannot be read, or the folder lacks a file.
+    """
+    transformers = require("transformers", "train", "loading a backbone")
+    if Path(source).is_dir():
+        _check_files(Path(source))
+    with _quiet(transformers):
+        try:
+            return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise BackboneError(_explain(name, error)) from None
+
+
+def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers: int = 0) -> None:
+    layers = getattr(architecture, "num_hidden_layers", None)
+    asked = {
+        "trained_layers": config.trained_layers or 0,
+        "pooled_layers": config.pooled_layers,
+        "reinitialised_layers": reinitialised_layers,
+    }
+    for name, count in asked.items():
+        if layers is not None and count > layers:
+            raise ConfigError(f"{name} is {count}, but the backbone has only {layers}")
+    positions = most_positions(architecture)
+    if positions is not None and config.max_tokens is not None and config.max_tokens > positions:
+        raise ConfigError(
+            f"max_tokens is {config.max_tokens}, but the backbone {config.backbone!r} has only {positions} positions"
+        )
 
 
 def _check_files(folder: Path) -> None:

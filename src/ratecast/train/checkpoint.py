@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -82,26 +83,35 @@ def save_checkpoint(folder: Path, state: TrainingState, rater: Rater, optimizer:
         tensors |= {f"optimizer/{names[id(weight)]}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     tensors["random"] = torch.get_rng_state()
     facts = {key: value for key, value in vars(state).items() if key not in {"best", "average"}}
-    partial = folder / f"{CHECKPOINT_FILE}.partial"
-    with explained_write(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    save_tensors(folder / CHECKPOINT_FILE, tensors, facts)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and facts that JSON can hold into one file; an older one stays whole until the new one is.
+
+    Raises:
+        OutputError: if the disk is full or the folder cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    with explained_write(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
         contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         try:
             save_file(contiguous, partial, metadata={"state": json.dumps(facts)})
         except SafetensorError as error:
             partial.unlink(missing_ok=True)
             raise OSError(*_errno_of(error)) from None
-        os.replace(partial, folder / CHECKPOINT_FILE)
+        os.replace(partial, path)
 
 
-def load_plan(folder: Path, fingerprint: str) -> Plan | None:
-    """The plan that the last checkpoint of a run holds; None if there is no checkpoint.
+def load_plan(path: Path, fingerprint: str) -> Plan | None:
+    """The plan that a checkpoint, or another file of `save_tensors`, holds; None if there is no such file.
 
     Raises:
-        ConfigError: if the checkpoint belongs to other data or settings.
+        ConfigError: if the file belongs to other data or settings.
         ModelFolderError: if it is damaged.
     """
-    found = _read(folder / CHECKPOINT_FILE, fingerprint, with_tensors=False)
+    found = load_tensors(path, fingerprint, with_tensors=False)
     return None if found is None or found[0]["plan"] is None else Plan.from_json(found[0]["plan"])
 
 
@@ -112,7 +122,7 @@ def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: tor
         ConfigError: if the checkpoint belongs to other data or settings.
         ModelFolderError: if it is damaged.
     """
-    found = _read(folder / CHECKPOINT_FILE, fingerprint)
+    found = load_tensors(folder / CHECKPOINT_FILE, fingerprint)
     if found is None:
         return None
     facts, tensors = found
@@ -136,7 +146,13 @@ def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: tor
     return state
 
 
-def _read(path: Path, fingerprint: str, *, with_tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+def load_tensors(path: Path, fingerprint: str, *, with_tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """The facts and tensors that `save_tensors` wrote, with the fingerprint among the facts; None if there is no such file.
+
+    Raises:
+        ConfigError: if the file belongs to other data or settings.
+        ModelFolderError: if it is damaged.
+    """
     if not path.is_file():
         return None
     try:

@@ -1,5 +1,6 @@
 """Fine-tuning a pretrained backbone on rated reviews, from its untrained vectors to the best weights."""
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from ratecast.model.rater import Rater
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
 from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
-from ratecast.train.checkpoint import load_plan
+from ratecast.train.ensemble import Ensemble, Member, mean_probabilities, network_run, saved_plan, train_members
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.loop import Run, TrainingResult, train
@@ -47,6 +48,7 @@ class FineTuned:
         before_seconds: time that this head and its vectors took.
         reviews: training reviews that were used.
         shortened: those of them that were too long to be read whole.
+        ensemble: the networks that this one learnt from besides the ratings, None without any.
     """
 
     rater: Rater
@@ -58,6 +60,7 @@ class FineTuned:
     before_seconds: float
     reviews: int
     shortened: int
+    ensemble: Ensemble | None
 
 
 def finetune(
@@ -69,7 +72,7 @@ def finetune(
     reviews_after: int,
     judged: str = "test",
 ) -> FineTuned | None:
-    """Fine-tune the configured backbone.
+    """Fine-tune the configured backbone; with an ensemble, one network for each member and one that learns from them.
 
     Args:
         parts: the reviews under "train", "validation" and, if it is judged, "test".
@@ -89,8 +92,22 @@ def finetune(
     tuning = _Tuning(parts, scale, run, time_left, reviews_after)
     if tuning.plan.reviews == 0:
         return None
-    run.reporter.tell(tuning.plan.describe())
+    run.reporter.tell(tuning.plan.describe(tuning.networks))
     return tuning.run(None if judged == "validation" else parts[judged])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trained:
+    """A network after its training, and the reviews that it was trained and stopped by."""
+
+    network: Network
+    reviews: dict[str, RatedTexts]
+    result: TrainingResult
+
+    def probabilities(self, name: str) -> FloatArray:
+        """Level probabilities of one set, ``(review, level)``."""
+        with self.network.skipping():
+            return _distribution(self.network.rater, self.network.outputs(self.reviews[name]))
 
 
 class _Tuning:
@@ -105,9 +122,11 @@ class _Tuning:
         reviews_after: int,
     ) -> None:
         self._time_left, self._reviews_after = time_left, reviews_after
-        self._validation_reviews = len(stopping_rows(len(parts["validation"])))
+        self._training_reviews, self._validation_reviews = len(parts["train"]), len(stopping_rows(len(parts["validation"])))
+        self._members = run.config.strengthen.ensemble if run.config.strengthen.ensemble > 1 else 0
+        self.networks = self._members + 1
         self._augmentation = Augmentation.create(run.config.strengthen, run.config.seed)
-        saved = load_plan(run.folder, run.fingerprint) if run.resume else None
+        saved = saved_plan(run) if run.resume else None
         self._backbone = load_backbone(run.config.backbone)
         self._layers = len(transformer_layers(self._backbone.model))
         self.plan, encoding = self._planned(parts, scale, run, saved)
@@ -122,23 +141,18 @@ class _Tuning:
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
         self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
         self._reviews_per_second = encoding / float(self._texts["validation"].lengths.mean())
-        self._rater = _rater(self._backbone, scale, self._ratings["train"], self._run.config)
-        self._frozen = set_trained(
-            self._backbone.model,
-            trained_layers=self._run.config.backbone.trained_layers,
-            train_embeddings=run.config.backbone.train_embeddings,
-        )
+        self._scale = scale
+        self._prepare(self._run.config)
 
     def _planned(self, parts: dict[str, Reviews], scale: RatingScale, run: Run, saved: Plan | None) -> tuple[Plan, float]:
         """The plan, and the tokens a second that the network encodes."""
         config, encoder, training = run.config, self._backbone.encoder, parts["train"]
         precision = saved.precision if saved else choose_precision(config.train.precision)
         rater = _rater(self._backbone, scale, training.rated(), config.with_values(precision=precision))
-        for trained in (config.backbone.trained_layers, None):  # refused if there are not so many; speed is that of all
-            set_trained(self._backbone.model, trained_layers=trained, train_embeddings=config.backbone.train_embeddings)
+        set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
-        seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision)
+        seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision, self.networks)
         if seconds is not None:  # the head is fitted to the validation reviews too
             seconds -= self._validation_reviews * float(texts.lengths.mean()) / speed.encoding
         plan = saved or make_plan(
@@ -152,83 +166,124 @@ class _Tuning:
         )
         return plan, speed.encoding
 
-    def _seconds(self, reviews_per_second: float, precision: str) -> float | None:
-        """Time for everything up to the best weights; None without a limit."""
+    def _seconds(self, reviews_per_second: float, precision: str, networks: int) -> float | None:
+        """Time for everything up to the best weights of one of the networks that are left; None without a limit."""
         if self._time_left is None:
             return None
-        scored = (
-            2 * self._validation_reviews / reviews_per_second
-        )  # once the time is over: the last evaluation, and for the blend
-        return self._time_left() - scored - self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
+        # Once the time of a network is over: the last evaluation, and for the blend.
+        scored = 2 * self._validation_reviews / reviews_per_second
+        taught = (networks - 1) * (scored + self._training_reviews / reviews_per_second)
+        after = scored + self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
+        return (self._time_left() - after - taught) / networks
 
-    @property
-    def _left(self) -> float | None:
-        return self._seconds(self._reviews_per_second, self.plan.precision)
+    def _left(self, networks: int) -> float | None:
+        return self._seconds(self._reviews_per_second, self.plan.precision, networks)
 
     def run(self, judged: Reviews | None) -> FineTuned:
         """Fit the head to the untrained backbone, then train; None judges that head on the validation reviews."""
         started = time.monotonic()
-        rater, texts = self._rater, self._texts
-        restarted = top_layers(self._backbone.model, self._run.config.strengthen.reinitialised_layers)
-        rows = self._probe_rows()
-        few = {"train": texts["train"].take(rows), "validation": texts["validation"]}
-        encoded = {name: self._encode(name, part) for name, part in few.items()}
-        self._fit_head(encoded, rows)
-        before = _probabilities(rater, encoded["validation"].vectors) if judged is None else self._before(judged)
+        texts = self._texts
+        self._rows = self._probe_rows()
+        self._few = {"train": texts["train"].take(self._rows), "validation": texts["validation"]}
+        self._encoded = {name: self._encode(name, part, self._run) for name, part in self._few.items()}
+        self._fit_head(self._encoded)
+        before = _probabilities(self._rater, self._encoded["validation"].vectors) if judged is None else self._before(judged)
         before_seconds = time.monotonic() - started
-        if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
-            reinitialise(self._backbone.model, restarted, self._run.config.seed)
-            self._fit_head({name: self._encode(name, part, again=True) for name, part in few.items()}, rows)
-
-        stored = encoded if self._frozen else dict.fromkeys(encoded)
-        training, validation = (
-            RatedTexts(texts=texts[name], ratings=self._ratings[name], encoded=stored[name]) for name in ("train", "validation")
+        targets, ensemble = self._taught() if self._members else (None, None)
+        trained = self._train(self._run if ensemble is None else self._renewed(self._members), networks=1, targets=targets)
+        return FineTuned(
+            rater=self._rater,
+            backbone=self._backbone,
+            config=self._run.config,
+            result=trained.result,
+            validation=trained.probabilities("validation"),
+            before=before,
+            before_seconds=before_seconds,
+            reviews=self.plan.reviews,
+            shortened=int(texts["train"].shortened.sum()),
+            ensemble=ensemble,
         )
-        training = replace(training, weights=self._weights, augmented=self._augmented())
-        hidden = encoded["train"].hidden
+
+    def _taught(self) -> tuple[FloatArray, Ensemble]:
+        """What an ensemble says of the training reviews, ``(review, level)``, and what it is worth."""
+        members = train_members(self._run, self._member)
+        ensemble = Ensemble.judge(members, self._run.config.seed, self._scale, self._ratings["validation"])
+        return mean_probabilities([member.training for member in members]), ensemble
+
+    def _member(self, number: int, networks: int) -> Member:
+        """Train a member of the ensemble, where so many networks are left with it."""
+        trained = self._train(self._renewed(number), networks=networks)
+        found = {name: trained.probabilities(name) for name in ("train", "validation")}
+        return Member(training=found["train"], validation=found["validation"], seconds=trained.result.seconds)
+
+    def _renewed(self, number: int) -> Run:
+        """Start again from the pretrained backbone, as the numbered network of an ensemble, whose run is returned."""
+        run, encoder = network_run(self._run, number), self._backbone.encoder
+        torch.manual_seed(run.config.seed)
+        del self._rater, self._backbone
+        gc.collect()  # modules and hooks refer to each other: without it two networks would be in memory
+        self._backbone = replace(load_backbone(run.config.backbone), encoder=encoder)
+        self._prepare(run.config)
+        self._fit_head(self._encoded)
+        return run
+
+    def _prepare(self, config: FitConfig) -> None:
+        """Put a new head on the backbone, and mark the weights that are trained."""
+        settings = config.backbone
+        self._rater = _rater(self._backbone, self._scale, self._ratings["train"], config)
+        self._frozen = set_trained(
+            self._backbone.model, trained_layers=settings.trained_layers, train_embeddings=settings.train_embeddings
+        )
+
+    def _train(self, run: Run, *, networks: int, targets: FloatArray | None = None) -> _Trained:
+        """Train the network, whose head has been fitted, where so many are left with it."""
+        restarted = top_layers(self._backbone.model, run.config.strengthen.reinitialised_layers)
+        if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
+            reinitialise(self._backbone.model, restarted, run.config.seed)
+            self._fit_head({name: self._encode(name, part, run, again=True) for name, part in self._few.items()})
+        stored = self._encoded if self._frozen else dict.fromkeys(self._encoded)
+        reviews = {
+            name: RatedTexts(texts=texts, ratings=self._ratings[name], encoded=stored[name])
+            for name, texts in self._texts.items()
+        }
+        augmented = self._augmented(run.config.seed)
+        reviews["train"] = replace(reviews["train"], weights=self._weights, augmented=augmented, targets=targets)
+        hidden = self._encoded["train"].hidden
         network = Network(
-            rater,
+            self._rater,
             self._backbone.encoder.settings,
             frozen=self._frozen,
             layers=self._layers,
             tuple_length=hidden.tuple_length if hidden else 0,
         )
-        seconds = self._left
+        seconds = self._left(networks)
+        limited = run.within(None if seconds is None else max(0.0, seconds))
         with network.skipping():
-            result = train(network, training, validation, self._run.within(None if seconds is None else max(0.0, seconds)))
-            found = network.outputs(validation)
-        return FineTuned(
-            rater=rater,
-            backbone=self._backbone,
-            config=self._run.config,
-            result=result,
-            validation=_distribution(rater, found),
-            before=before,
-            before_seconds=before_seconds,
-            reviews=self.plan.reviews,
-            shortened=int(texts["train"].shortened.sum()),
-        )
+            result = train(network, reviews["train"], reviews["validation"], limited)
+        return _Trained(network=network, reviews=reviews, result=result)
 
-    def _fit_head(self, encoded: dict[str, Encoded], rows: IntArray) -> None:
+    def _fit_head(self, encoded: dict[str, Encoded]) -> None:
         """Fit the head to the vectors of some training rows and of the validation reviews."""
+        rows = self._rows
         weights = None if self._weights is None else self._weights[rows]
         training = (encoded["train"].vectors, self._ratings["train"][rows])
         fit_probe(self._rater.head, training, (encoded["validation"].vectors, self._ratings["validation"]), weights)
 
     def _before(self, judged: Reviews) -> FloatArray | None:
         """What the untrained backbone says of the judged reviews, unless that would take much of the time."""
-        seconds = self._left
+        seconds = self._left(self.networks)
         if seconds is not None and len(judged) > PROBE_SHARE * seconds * self._reviews_per_second:
             return None
-        return _probabilities(self._rater, self._encode("judged", self._backbone.encoder.encode(judged.joined())).vectors)
+        texts = self._backbone.encoder.encode(judged.joined())
+        return _probabilities(self._rater, self._encode("judged", texts, self._run).vectors)
 
-    def _augmented(self) -> AugmentedTexts | None:
+    def _augmented(self, seed: int) -> AugmentedTexts | None:
         if self._augmentation is None:
             return None
         texts, encoder = self._parts["train"].joined(), self._backbone.encoder
-        return AugmentedTexts(texts=texts, encoder=encoder, augmentation=self._augmentation)
+        return AugmentedTexts(texts=texts, encoder=encoder, augmentation=replace(self._augmentation, seed=seed))
 
-    def _encode(self, name: str, texts: TokenisedTexts, *, again: bool = False) -> Encoded:
+    def _encode(self, name: str, texts: TokenisedTexts, run: Run, *, again: bool = False) -> Encoded:
         """One pass of the network; the first time the frozen layers' outputs are stored for what training reads."""
         stored = not again and name != "judged" and 0 < self._frozen < self._layers
         return encode(
@@ -236,8 +291,8 @@ class _Tuning:
             texts,
             self._backbone.encoder.settings,
             frozen=self._frozen,
-            store=self._run.folder / f"{name}.npy" if stored else None,
-            reporter=self._run.reporter,
+            store=run.folder / f"{name}.npy" if stored else None,
+            reporter=run.reporter,
             task=f"untrained vectors of the {name} reviews",
         )
 
@@ -246,7 +301,7 @@ class _Tuning:
         count = len(self._texts["train"])
         if self._frozen:
             return np.arange(count)
-        most, seconds = _PROBE_REVIEWS, self._left
+        most, seconds = _PROBE_REVIEWS, self._left(self.networks)
         if seconds is not None:
             most = min(most, max(64, int(PROBE_SHARE * seconds * self._reviews_per_second)))
         return np.sort(np.random.default_rng(self._run.config.seed).permutation(count)[:most])
@@ -254,15 +309,12 @@ class _Tuning:
 
 def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: FitConfig) -> Rater:
     settings = config.backbone
-    layers = len(transformer_layers(backbone.model))
-    # No layer below the one whose outputs are stored can be pooled.
-    pooled = min(settings.pooled_layers, settings.trained_layers + 1 if settings.trained_layers else layers)
-    width, smoothing = pooled * backbone.width, config.train.label_smoothing
+    width, smoothing = settings.pooled_layers * backbone.width, config.train.label_smoothing
     return Rater(
         backbone.model,
         create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
         pooling=settings.pooling,
-        pooled_layers=pooled,
+        pooled_layers=settings.pooled_layers,
         precision=PRECISIONS[config.train.precision],
     )
 

@@ -62,15 +62,19 @@ class Plan:
     def resolve(self, config: FitConfig) -> FitConfig:
         """The settings with everything filled in that was left to the plan."""
         every = self.trained_layers == self.layers
+        pooled = config.backbone.pooled_layers
+        if not every and config.backbone.trained_layers is None:  # below the topmost frozen layer no outputs are stored
+            pooled = min(pooled, self.trained_layers + 1)
         return config.with_values(
             max_tokens=self.max_tokens,
             trained_layers=None if every else self.trained_layers,
+            pooled_layers=pooled,
             epochs=self.epochs,
             precision=self.precision,
         )
 
-    def describe(self) -> str:
-        """The plan in a line for people."""
+    def describe(self, networks: int = 1) -> str:
+        """The plan in a line for people, where so many networks are trained by it."""
         layers = (
             "all layers" if self.trained_layers == self.layers else f"the top {self.trained_layers} of {self.layers} layers"
         )
@@ -78,7 +82,7 @@ class Plan:
             layers = "the head alone"
         return (
             f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {self.max_tokens} tokens, "
-            f"{self.precision}: about {_rounded(self.seconds)}"
+            f"{self.precision}: about {_rounded(self.seconds)}" + (f", for each of {networks} networks" if networks > 1 else "")
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -168,7 +172,7 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
     """Time a batch through the network, without and with gradients. The network is left as it was.
 
     Args:
-        rater: the network, with the weights that may be trained marked.
+        rater: the network, with all layers to be trained.
         texts: some reviews, at most 16 of which are used.
         settings: how to pad them.
     """
@@ -188,11 +192,9 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
         rater.vectors(ids, mask).square().mean().backward()  # type: ignore[no-untyped-call]
         rater.zero_grad()
 
-    can_train = any(weight.requires_grad for weight in rater.backbone.parameters())
-    encoding = tokens / _least_seconds(encode)
-    training = tokens / _least_seconds(train) if can_train else encoding / 3
+    speed = Speed(encoding=tokens / _least_seconds(encode), training=tokens / _least_seconds(train))
     rater.train(was_training)
-    return Speed(encoding=encoding, training=training)
+    return speed
 
 
 def _least_seconds(work: Callable[[], None], rounds: int = 3) -> float:
