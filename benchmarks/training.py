@@ -74,7 +74,7 @@ def tune(parts: dict[str, Reviews], folder: Path, **settings: object) -> tuple[F
     config = FitConfig().with_values(**({"max_tokens": TOKENS, "batch_reviews": BATCH, "patience": 1000} | settings))
     run = Run(config=config, folder=folder, fingerprint="", resume=False, reporter=SilentReporter(), log_folder=folder)
     tuned = finetune(parts, SCALE, run, time_left=None, reviews_after=0)
-    seconds = tuned.result.steps * BATCH / tuned.result.reviews_per_second
+    seconds = tuned.result.steps * BATCH / tuned.result.units_per_second
     encoding = tuned.before_seconds if config.backbone.trained_layers is not None else 0.0
     return tuned, tuned.result.steps * BATCH / (seconds + encoding)
 
@@ -98,7 +98,7 @@ def main() -> None:
         speeds: dict[str, list[float]] = {"tutorial": [], "ratecast": [], "ceiling": []}
         for turn in range(arguments.rounds):
             speeds["tutorial"].append(tutorial.train(2 + 8 * turn, 8))
-            speeds["ratecast"].append(tune(few, Path(folder), steps=12)[0].result.reviews_per_second)
+            speeds["ratecast"].append(tune(few, Path(folder), steps=12)[0].result.units_per_second)
             speeds["ceiling"].append(ceiling_gflops())
         ratio = statistics.median(ours / theirs for ours, theirs in zip(speeds["ratecast"], speeds["tutorial"], strict=True))
         shares = [
@@ -114,12 +114,12 @@ def main() -> None:
         top_layers, top_speed = tune(parts, Path(folder), epochs=3.0, trained_layers=3)
     rows = [
         ["tutorial's loop, one pass", tutorial_speed, 1.0, tutorial_rmse, "–"],
-        ["ratecast, all layers, one pass", all_speed, ratio, all_layers.result.best_rmse, f"{statistics.median(shares):.0%}"],
+        ["ratecast, all layers, one pass", all_speed, ratio, all_layers.result.best_score, f"{statistics.median(shares):.0%}"],
         [
             "ratecast, top 3 layers, frozen ones stored, 3 passes",
             top_speed,
             top_speed / tutorial_speed,
-            top_layers.result.best_rmse,
+            top_layers.result.best_score,
             "–",
         ],
     ]

@@ -278,7 +278,7 @@ def test_a_distilled_model_tells_of_its_teachers_and_holds_only_itself(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     metrics = json.loads((distilled.folder / "metrics.json").read_text())
     assert metrics["ensemble"]["seeds"] == [0, 1]
-    numbers = [*metrics["ensemble"]["rmse"], metrics["ensemble"]["mean_rmse"], metrics["training"]["best_rmse"]]
+    numbers = [*metrics["ensemble"]["rmse"], metrics["ensemble"]["mean_rmse"], metrics["training"]["best_score"]]
     (note,) = [note for note in distilled.notes() if "distilled" in note]
     assert re.findall(r"\d\.\d{3}", note) == [f"{number:.3f}" for number in numbers]
     card = (distilled.folder / "README.md").read_text()

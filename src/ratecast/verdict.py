@@ -108,7 +108,7 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
     result, reviews = tuned.result, tuned.reviews
     passes = result.steps * job.config.train.batch_reviews / reviews
     course = (
-        f"{passes:.1f} passes over {reviews} reviews, {result.seconds:.0f} s, {result.reviews_per_second:.1f} reviews a second"
+        f"{passes:.1f} passes over {reviews} reviews, {result.seconds:.0f} s, {result.units_per_second:.1f} reviews a second"
     )
     ended = f"Training ended by its {result.stopped_by} after {result.steps} steps ({course})"
     found = [f"{ended}; the weights of step {result.best_step} are kept."]
@@ -117,7 +117,7 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
             "No step of fine-tuning was better on the validation reviews than the untrained backbone: more time may help."
         )
     if tuned.ensemble is not None:
-        found.append(tuned.ensemble.describe(result.best_rmse))
+        found.append(tuned.ensemble.describe(result.best_score))
     if tuned.shortened:
         limit = tuned.config.backbone.max_tokens
         found.append(

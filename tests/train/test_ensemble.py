@@ -21,6 +21,7 @@ from ratecast.train.checkpoint import CHECKPOINT_FILE, load_tensors
 from ratecast.train.ensemble import MEMBER_FILE, Ensemble, Member
 from ratecast.train.finetune import FineTuned, finetune
 from ratecast.train.inputs import Network, RatedTexts
+from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, TrainingResult
 
 SCALE = RatingScale.parse("1..5")
@@ -83,10 +84,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
     found: list[Seen] = []
     original = loop.train
 
-    def train(network: Network, training: RatedTexts, validation: RatedTexts, run: Run) -> TrainingResult:
+    def train(learner: RatingLearner, run: Run) -> TrainingResult:
+        network, training = learner.rated, learner.training
         path = run.folder / CHECKPOINT_FILE
         checkpoint = load_tensors(path, run.fingerprint) if run.resume else None
-        result = original(network, training, validation, run)
+        result = original(learner, run)
         found.append(
             Seen(
                 seed=run.config.seed,
@@ -234,10 +236,10 @@ def test_finished_members_do_not_stay_in_memory(parts: Parts, run_of: RunOf, mon
     alive: list[weakref.ref[torch.nn.Module]] = []
     original = loop.train
 
-    def train(network: Network, *arguments: Any) -> TrainingResult:
+    def train(learner: RatingLearner, run: Run) -> TrainingResult:
         assert [one() for one in alive] == [None] * len(alive)
-        result = original(network, *arguments)
-        alive.extend((weakref.ref(network.rater), weakref.ref(network.rater.backbone)))
+        result = original(learner, run)
+        alive.extend((weakref.ref(learner.rated.rater), weakref.ref(learner.rated.rater.backbone)))
         return result
 
     monkeypatch.setattr("ratecast.train.finetune.train", train)

@@ -18,6 +18,7 @@ from ratecast.scale import RatingScale
 from ratecast.train import average as averages
 from ratecast.train.finetune import FineTuned, finetune
 from ratecast.train.inputs import Network, RatedTexts
+from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, train
 
 SCALE = RatingScale.parse("1..5")
@@ -54,8 +55,8 @@ def untrained_head(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_still_learns_what_the_words_say(parts: Parts, run_of: RunOf, settings: dict[str, Any]) -> None:
     tuned = tune(parts, run_of(**START, **settings, epochs=12.0))
     curve = [point["validation_rmse"] for point in tuned.result.curve]
-    assert tuned.result.best_rmse == min(curve)
-    assert tuned.result.best_rmse < 0.65 * curve[0]
+    assert tuned.result.best_score == min(curve)
+    assert tuned.result.best_score < 0.65 * curve[0]
 
 
 @pytest.mark.usefixtures("untrained_head")
@@ -168,6 +169,6 @@ def test_soft_targets_are_learnt_instead_of_wrong_ratings(parts: Parts, run_of: 
         training = RatedTexts(texts=encode(parts["train"].joined()), ratings=wrong, targets=targets, target_weight=weight)
         validation = RatedTexts(texts=encode(parts["validation"].joined()), ratings=parts["validation"].rated())
         run = run_of(folder=f"{head}{weight}", steps=240, patience=100, head_learning_rate=1e-2)
-        rmse[weight] = train(network, training, validation, run).curve[-1]["validation_rmse"]
+        rmse[weight] = train(RatingLearner(network, training, validation, run.config), run).curve[-1]["validation_rmse"]
     assert rmse[0.9] < 0.8
     assert rmse[0.0] > 1.2

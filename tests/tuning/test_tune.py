@@ -99,7 +99,7 @@ def test_the_final_fit_reaches_what_its_trial_did(model: Predictor) -> None:
     """Without a time budget both are the same training."""
     found = found_in(model)
     metrics = json.loads((model.folder / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["training"]["best_rmse"] == pytest.approx(found["trials"][found["best"]]["rmse"], abs=1e-6)
+    assert metrics["training"]["best_score"] == pytest.approx(found["trials"][found["best"]]["rmse"], abs=1e-6)
 
 
 @pytest.mark.slow

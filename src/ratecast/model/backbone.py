@@ -135,7 +135,9 @@ def load_backbone(config: BackboneConfig) -> Backbone:
         head_fraction=config.head_fraction,
         pad_id=pad_id(tokenizer),
     )
-    return Backbone(model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(loaded.config.hidden_size))
+    return Backbone(
+        model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(loaded.config.hidden_size)
+    )
 
 
 def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0) -> None:

@@ -10,10 +10,9 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ratecast.errors import ConfigError, ModelFolderError
-from ratecast.model.rater import Rater
 from ratecast.model.store import explained_write
 from ratecast.train.optim import trained_weights
 from ratecast.train.plan import Plan
@@ -32,7 +31,7 @@ class TrainingState:
         plan: what else the plan says, as `Plan.to_json` gives it; None for a run without one.
         step: steps done.
         seconds: time spent, over all sessions of the run.
-        best_score: lowest validation RMSE so far.
+        best_score: lowest score of an evaluation so far.
         best_step: the step it was reached at.
         stale: evaluations since then.
         curve: the evaluations so far.
@@ -53,32 +52,32 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)
 
-    def keep_best(self, rater: Rater, score: float) -> None:
+    def keep_best(self, network: nn.Module, score: float) -> None:
         """Take note of an evaluation, and of the weights if it is the best so far."""
         if score < self.best_score:
             self.best_score, self.best_step, self.stale = score, self.step, 0
-            self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(rater).items()}
+            self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(network).items()}
         else:
             self.stale += 1
 
-    def restore_best(self, rater: Rater) -> None:
-        """Put the best weights back into the rater."""
-        weights = trained_weights(rater)
+    def restore_best(self, network: nn.Module) -> None:
+        """Put the best weights back into the network."""
+        weights = trained_weights(network)
         with torch.no_grad():
             for name, best in self.best.items():
                 weights[name].copy_(best)
 
 
-def save_checkpoint(folder: Path, state: TrainingState, rater: Rater, optimizer: torch.optim.Optimizer) -> None:
+def save_checkpoint(folder: Path, state: TrainingState, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Write a checkpoint; the older one stays whole until the new one is.
 
     Raises:
         OutputError: if the disk is full or the folder cannot be written.
     """
-    tensors = {f"rater/{name}": weight for name, weight in trained_weights(rater).items()}
+    tensors = {f"rater/{name}": weight for name, weight in trained_weights(network).items()}
     tensors |= {f"best/{name}": weight for name, weight in state.best.items()}
     tensors |= {f"average/{name}": weight for name, weight in state.average.items()}
-    names = _names(rater)
+    names = _names(network)
     for weight, moments in optimizer.state.items():
         tensors |= {f"optimizer/{names[id(weight)]}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     tensors["random"] = torch.get_rng_state()
@@ -115,7 +114,9 @@ def load_plan(path: Path, fingerprint: str) -> Plan | None:
     return None if found is None or found[0]["plan"] is None else Plan.from_json(found[0]["plan"])
 
 
-def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: torch.optim.Optimizer) -> TrainingState | None:
+def load_checkpoint(
+    folder: Path, fingerprint: str, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> TrainingState | None:
     """Put a run back to its last checkpoint; None if there is none.
 
     Raises:
@@ -127,8 +128,8 @@ def load_checkpoint(folder: Path, fingerprint: str, rater: Rater, optimizer: tor
         return None
     facts, tensors = found
     state = TrainingState(**facts)
-    weights = trained_weights(rater)
-    by_name = dict(rater.named_parameters())
+    weights = trained_weights(network)
+    by_name = dict(network.named_parameters())
     with torch.no_grad():
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")
@@ -169,8 +170,8 @@ def load_tensors(path: Path, fingerprint: str, *, with_tensors: bool = True) -> 
     return facts, tensors
 
 
-def _names(rater: Rater) -> dict[int, str]:
-    return {id(weight): name for name, weight in rater.named_parameters()}
+def _names(network: nn.Module) -> dict[int, str]:
+    return {id(weight): name for name, weight in network.named_parameters()}
 
 
 def _errno_of(error: SafetensorError) -> tuple[int, str]:

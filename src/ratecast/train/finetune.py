@@ -21,6 +21,7 @@ from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
 from ratecast.train.ensemble import Ensemble, Member, mean_probabilities, network_run, saved_plan, train_members
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
+from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sample_rows
 from ratecast.train.precision import PRECISIONS, choose_precision
@@ -259,7 +260,7 @@ class _Tuning:
         seconds = self._left(networks)
         limited = run.within(None if seconds is None else max(0.0, seconds))
         with network.skipping():
-            result = train(network, reviews["train"], reviews["validation"], limited)
+            result = train(RatingLearner(network, reviews["train"], reviews["validation"], limited.config), limited)
         return _Trained(network=network, reviews=reviews, result=result)
 
     def _fit_head(self, encoded: dict[str, Encoded]) -> None:

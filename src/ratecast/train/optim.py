@@ -1,6 +1,7 @@
 """The optimiser and the course of its learning rate."""
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 import torch
@@ -19,10 +20,15 @@ def create_optimizer(rater: Rater, config: TrainConfig, layer_decay: float = 1.0
     Only matrices decay: biases and the gains of layer norms have no reason to be small. The head, which starts untrained,
     has a learning rate of its own, and so have the backbone's layers if ``layer_decay`` is below 1.
     """
+    return grouped_optimizer(rater, learning_rates(rater, config, layer_decay), config.weight_decay)
+
+
+def grouped_optimizer(network: nn.Module, rates: Mapping[str, float], weight_decay: float) -> torch.optim.AdamW:
+    """AdamW over some weights of a network, each by its name with its peak learning rate; only matrices decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, rate in learning_rates(rater, config, layer_decay).items():
-        weight = rater.get_parameter(name)
-        groups.setdefault((rate, config.weight_decay if weight.ndim >= 2 else 0.0), []).append(weight)
+    for name, rate in rates.items():
+        weight = network.get_parameter(name)
+        groups.setdefault((rate, weight_decay if weight.ndim >= 2 else 0.0), []).append(weight)
     return torch.optim.AdamW(
         [{"params": weights, "weight_decay": decay, "lr": peak, PEAK: peak} for (peak, decay), weights in groups.items()],
         fused=True,

@@ -167,7 +167,7 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
             tuned = finetune(parts, job.scale, run, time_left=left, reviews_after=0, judged="validation")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return None if tuned is None else tuned.result.best_rmse
+        return None if tuned is None else tuned.result.best_score
 
     return train
 

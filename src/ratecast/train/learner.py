@@ -1,0 +1,122 @@
+"""What the training loop trains: a network, the losses of its steps and the score of an evaluation."""
+
+import math
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ratecast.config import FitConfig
+from ratecast.text import training_batches
+from ratecast.train.inputs import Network, RatedTexts
+from ratecast.train.objective import Objective
+from ratecast.train.optim import create_optimizer
+from ratecast.train.plan import wanted_epochs
+from ratecast.train.probe import score_outputs
+from ratecast.train.weights import weighted_mean
+
+
+class Learner(Protocol):
+    """What the loop needs of what it trains.
+
+    All that is random in a step follows from the settings' seed and the step's number, or is drawn from the state of torch,
+    which checkpoints keep; so a run that was interrupted goes on as if it had not been.
+    """
+
+    @property
+    def network(self) -> nn.Module:
+        """Holds every weight that is trained."""
+
+    @property
+    def measure(self) -> str:
+        """What an evaluation tells, such as "validation RMSE"; the lower, the better."""
+
+    @property
+    def unit(self) -> str:
+        """What speed is counted in, such as "reviews"."""
+
+    @property
+    def units_per_step(self) -> float:
+        """How many of them a step learns from."""
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps until the training ends, unless the time is over before."""
+
+    @property
+    def evaluate_every(self) -> int:
+        """Steps between two evaluations."""
+
+    def create_optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser of the trained weights, each group with its peak learning rate."""
+
+    def losses(self, step: int) -> Iterator[Tensor]:
+        """The scalar losses of a step, counted from 0. A backward pass is done over each before the next is asked for."""
+
+    def score(self) -> float:
+        """Evaluate the network as it is, and leave it so."""
+
+
+class RatingLearner:
+    """Learns ratings: the losses of the head, and the RMSE of the validation reviews.
+
+    Args:
+        rated: the network; its head should have been fitted to the untrained backbone.
+        training: reviews to learn from.
+        validation: reviews to choose the best weights by.
+        config: the settings.
+    """
+
+    measure: Final = "validation RMSE"
+    unit: Final = "reviews"
+
+    def __init__(self, rated: Network, training: RatedTexts, validation: RatedTexts, config: FitConfig) -> None:
+        self.network: nn.Module = rated.rater
+        self.rated, self.training, self.validation, self.config = rated, training, validation, config
+        self._objective = Objective(rated, config.strengthen)
+        self._steps_per_epoch = math.ceil(len(training) / config.train.batch_reviews)
+        self._epoch: int | None = None
+
+    @property
+    def units_per_step(self) -> float:
+        """Reviews in a batch."""
+        return self.config.train.batch_reviews
+
+    @property
+    def planned_steps(self) -> int:
+        """Those of the settings, or of as many passes as the settings or the number of reviews say."""
+        epochs = self.config.train.epochs or wanted_epochs(len(self.training))
+        return self.config.train.steps or max(1, math.ceil(epochs * self._steps_per_epoch))
+
+    @property
+    def evaluate_every(self) -> int:
+        """A part of a pass."""
+        return max(1, self._steps_per_epoch // self.config.train.evaluations_per_epoch)
+
+    def create_optimizer(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return create_optimizer(self.rated.rater, self.config.train, self.config.strengthen.layer_decay)
+
+    def losses(self, step: int) -> Iterator[Tensor]:
+        """Weighted means over a batch."""
+        rows = self._batch(step)
+        device = self.rated.rater.head.linear.weight.device
+        ratings = torch.as_tensor(self.training.ratings[rows], device=device)
+        weights = None if self.training.weights is None else torch.as_tensor(self.training.weights[rows], device=device)
+        for losses in self._objective.losses(self._reviews, rows, ratings):
+            yield weighted_mean(losses, weights)
+
+    def score(self) -> float:
+        """RMSE of the expected ratings of the validation reviews."""
+        return score_outputs(self.rated.rater.head, self.rated.outputs(self.validation), self.validation.ratings)
+
+    def _batch(self, step: int) -> NDArray[np.int64]:
+        epoch, position = divmod(step, self._steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._reviews = epoch, self.training.in_pass(epoch)
+            lengths, train = self._reviews.texts.lengths, self.config.train
+            self._batches = training_batches(lengths, train.batch_reviews, seed=self.config.seed, epoch=epoch)
+        return self._batches[position]
