@@ -10,11 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratecast.config import FitConfig
+    from ratecast.config import FitConfig, PretrainConfig
     from ratecast.errors import RatecastError
     from ratecast.estimator import RatingEstimator
     from ratecast.fitting import fit
     from ratecast.predict import Predictor, load
+    from ratecast.pretraining import pretrain
     from ratecast.records import Prediction, Predictions, Review, Reviews
     from ratecast.scale import RatingScale
     from ratecast.tuning import tune
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "fit",
     "tune",
+    "pretrain",
     "load",
     "Predictor",
     "Prediction",
@@ -32,6 +34,7 @@ __all__ = [
     "Reviews",
     "RatingScale",
     "FitConfig",
+    "PretrainConfig",
     "RatingEstimator",
     "RatecastError",
     "__version__",
@@ -41,6 +44,7 @@ __all__ = [
 _HOMES = {
     "fit": "fitting",
     "tune": "tuning",
+    "pretrain": "pretraining",
     "load": "predict",
     "Predictor": "predict",
     "Prediction": "records",
@@ -49,6 +53,7 @@ _HOMES = {
     "Reviews": "records",
     "RatingScale": "scale",
     "FitConfig": "config",
+    "PretrainConfig": "config",
     "RatingEstimator": "estimator",
     "RatecastError": "errors",
 }

@@ -1,12 +1,10 @@
 """What `fit` writes into a model folder: the components that predict, and the documents for people."""
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ratecast.baseline import Baseline
 from ratecast.card import write_card
@@ -14,12 +12,14 @@ from ratecast.combine.stack import Stack
 from ratecast.evaluate.page import write_page
 from ratecast.evaluate.report import CurvePoint, write_report
 from ratecast.job import Job
-from ratecast.model.store import Component, Manifest, create_component, write_json, write_manifest
+from ratecast.model.store import Component, Manifest, create_component, package_versions, write_json, write_manifest
 from ratecast.predict import METRICS_FILE
 from ratecast.verdict import GRAPH, Verdict
 
 if TYPE_CHECKING:
     from ratecast.train.finetune import FineTuned
+
+_PACKAGES: Final = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy", "scikit-learn")
 
 
 def write_components(
@@ -99,7 +99,7 @@ def _about(job: Job, tuned: "FineTuned | None") -> dict[str, Any]:
         "optimise": job.config.answer.optimise,
         "seed": job.config.seed,
         "fingerprint": job.fingerprint,
-        "versions": _versions(),
+        "versions": package_versions(*_PACKAGES),
     }
 
 
@@ -111,8 +111,3 @@ def _curve_point(point: Mapping[str, float]) -> CurvePoint:
         validation_rmse=point["validation_rmse"],
         learning_rate=point["learning_rate"],
     )
-
-
-def _versions() -> dict[str, str]:
-    packages = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy", "scikit-learn")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}

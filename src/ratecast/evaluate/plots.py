@@ -115,13 +115,22 @@ def reliability_diagram(found: Reliability) -> str:
     return _draw("reliability", label, _SIZE, paint)
 
 
-def learning_curve(seconds: Sequence[float], training_loss: Sequence[float], validation_rmse: Sequence[float]) -> str:
-    """Training loss and validation RMSE against time, the best validation RMSE marked.
+def learning_curve(
+    seconds: Sequence[float],
+    training_loss: Sequence[float],
+    scores: Sequence[float],
+    *,
+    measure: str = "validation RMSE",
+    is_logarithmic: bool = False,
+) -> str:
+    """Training loss and the score of evaluations against time, the lowest score marked.
 
     Args:
         seconds: since the start of training, shape ``(point,)``.
         training_loss: same shape.
-        validation_rmse: same shape.
+        scores: same shape.
+        measure: what they are.
+        is_logarithmic: whether they are drawn on a logarithmic scale.
 
     Returns:
         An ``<svg>`` element.
@@ -131,28 +140,31 @@ def learning_curve(seconds: Sequence[float], training_loss: Sequence[float], val
     """
     in_minutes = max(seconds) > 180
     time = np.asarray(seconds, dtype=np.float64) / (60 if in_minutes else 1)
-    best = int(np.nanargmin(validation_rmse))
+    best = int(np.nanargmin(scores))
+    lowest = f"{scores[best]:.3f}" if scores[best] < 1000 else f"{scores[best]:,.0f}"
 
     def paint(figure: "Figure") -> None:
         above, below = figure.subplots(2, 1, sharex=True)
         above.plot(time, training_loss, color=SECOND, linewidth=1.8, marker="o", markersize=3)
         above.set_ylabel("Training loss")
-        below.plot(time, validation_rmse, color=ACCENT, linewidth=1.8, marker="o", markersize=3)
-        below.plot(time[best], validation_rmse[best], color=ACCENT, marker="o", markersize=7)
+        below.plot(time, scores, color=ACCENT, linewidth=1.8, marker="o", markersize=3)
+        below.plot(time[best], scores[best], color=ACCENT, marker="o", markersize=7)
         below.annotate(
-            f"{validation_rmse[best]:.3f}",
-            (time[best], validation_rmse[best]),
+            lowest,
+            (time[best], scores[best]),
             xytext=(0, 9),
             textcoords="offset points",
             ha="center",
             fontweight="bold",
         )
         below.margins(y=0.25)
-        below.set(ylabel="Validation RMSE", xlabel="Minutes" if in_minutes else "Seconds")
+        if is_logarithmic:
+            below.set_yscale("log")
+        below.set(ylabel=measure[:1].upper() + measure[1:], xlabel="Minutes" if in_minutes else "Seconds")
         below.set_xlim(left=0)
         figure.align_ylabels()
 
-    label = f"Learning curve: training loss and validation RMSE; the best RMSE is {validation_rmse[best]:.3f}"
+    label = f"Learning curve: training loss and {measure}; the best is {lowest}"
     return _draw("learning", label, _SIZE, paint)
 
 

@@ -13,8 +13,10 @@ The folder is written beside its final place and renamed, so that it is there wh
 
 import errno
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -239,6 +241,11 @@ def sha256(path: Path) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that people can read too."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+def package_versions(*packages: str) -> dict[str, str]:
+    """Versions of Python and of some packages, for people."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
 
 
 def _open_to_readers(folder: Path, kind: FolderKind) -> None:

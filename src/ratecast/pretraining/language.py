@@ -32,6 +32,7 @@ class LanguageModel(nn.Module):
 
     Attributes:
         tokenizer: that of transformers.
+        sha256: hash of the weights as they were loaded, None where they are in several files.
         special: ids of the tokens that are no words.
         mask_id: the token that hides a word; None for decoders.
         new: names of the weights that the checkpoint lacks.
@@ -44,6 +45,7 @@ class LanguageModel(nn.Module):
         self.encoder = encoder
         self.special = tuple(sorted(set(loaded.tokenizer.all_special_ids)))
         self.tokenizer = loaded.tokenizer
+        self.sha256 = loaded.sha256
         self.mask_id: int | None = loaded.tokenizer.mask_token_id
         self.new = frozenset(f"model.{name}" for name in loaded.missing)
         self._output_is_trained = True

@@ -192,12 +192,13 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
         rater.vectors(ids, mask).square().mean().backward()  # type: ignore[no-untyped-call]
         rater.zero_grad()
 
-    speed = Speed(encoding=tokens / _least_seconds(encode), training=tokens / _least_seconds(train))
+    speed = Speed(encoding=tokens / least_seconds(encode), training=tokens / least_seconds(train))
     rater.train(was_training)
     return speed
 
 
-def _least_seconds(work: Callable[[], None], rounds: int = 3) -> float:
+def least_seconds(work: Callable[[], None], rounds: int = 3) -> float:
+    """Seconds that some work takes at least, of all rounds but the first."""
     seconds = []
     for _ in range(rounds):  # the first one warms up
         started = time.perf_counter()
