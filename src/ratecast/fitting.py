@@ -1,9 +1,11 @@
 """The one path from a table of reviews to a model folder."""
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +15,7 @@ from numpy.typing import ArrayLike
 from ratecast.baseline import Baseline, LinearTextModel, fit_baselines
 from ratecast.combine.decide import check_optimise
 from ratecast.combine.stack import Columns, Stack, fit_stack
-from ratecast.config import FitConfig
+from ratecast.config import FitConfig, PretrainConfig, parse_duration
 from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
 from ratecast.data.split import stopping_rows
 from ratecast.errors import DataError, require
@@ -21,6 +23,8 @@ from ratecast.folder import write_components, write_documents
 from ratecast.job import Clock, Job, fingerprint
 from ratecast.model.store import check_target, new_folder
 from ratecast.predict import Predictor, load
+from ratecast.pretraining import Pretraining, pretrain_texts
+from ratecast.pretraining.folder import FACTS_FILE
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
@@ -33,6 +37,8 @@ MINIMUM_REVIEWS: Final = 20
 _LINEAR_REVIEWS_PER_SECOND: Final = 150
 """Training reviews of the linear models for each second of the budget: they take about a quarter of it then."""
 _LEAST_LINEAR_REVIEWS: Final = 2_000
+_MOST_PRETRAINING_PASSES: Final = 20.0
+"""Passes over the training texts after which pretraining ends, even if there is time."""
 LEAST_SECONDS: Final = 12.0
 """Time left below which loading a backbone and measuring its speed would use all of it."""
 
@@ -134,7 +140,11 @@ def run_job(job: Job, *, resume: bool) -> Predictor:
         reporter=job.reporter,
         most_reviews=most,
     )
-    tuned = _finetune(job, resume)
+    pretrained = _pretrained(job, resume)
+    tuned = _finetune(pretrained, resume)
+    if tuned is not None:  # what the user gave, not the folder of the pretrained one, which goes
+        tuned = replace(tuned, config=tuned.config.with_values(backbone=job.config.backbone.backbone))
+    job = replace(pretrained, config=job.config)
     stack = _stack(job, baselines, tuned)
     job.reporter.tell("writing the model folder")
     with new_folder(job.folder) as new:
@@ -143,6 +153,38 @@ def run_job(job: Job, *, resume: bool) -> Predictor:
         write_documents(new, manifest, job, tuned, verdict=verdict, notes=notes(job, tuned, stack, verdict))
     shutil.rmtree(job.working, ignore_errors=True)
     return load(job.folder, threads=job.config.threads)
+
+
+def _pretrained(job: Job, resume: bool) -> Job:
+    """The job with a backbone that was pretrained on the training texts, and what to say of it, where that is asked for."""
+    wanted = job.config.backbone.pretrain
+    if wanted is None:
+        return job
+    if job.clock.left() < parse_duration(wanted) + LEAST_SECONDS:
+        job.reporter.tell(f"the backbone is not pretrained: {max(job.clock.left(), 0):.0f} s are left, too few for {wanted}")
+        return job
+    folder = job.working / f"pretrained-{job.fingerprint[:12]}"
+    facts = folder / FACTS_FILE
+    if resume and facts.is_file():
+        job.reporter.tell("pretrained already")
+    else:
+        settings = PretrainConfig(
+            backbone=job.config.backbone.backbone,
+            precision=job.config.train.precision,
+            epochs=_MOST_PRETRAINING_PASSES,
+            time_budget=wanted,
+            seed=job.config.seed,
+            threads=job.config.threads,
+        )
+        pretrain_texts(job.parts["train"].joined(), out=folder, config=settings, resume=resume, reporter=job.reporter)
+    text = facts.read_text(encoding="utf-8")
+    found = Pretraining.from_json(folder, json.loads(text))
+    return replace(
+        job,
+        config=job.config.with_values(backbone=str(folder)),
+        notes=(*job.notes, f"The backbone was pretrained on the training texts: {found.describe()}."),
+        documents={**job.documents, FACTS_FILE: text},
+    )
 
 
 def _finetune(job: Job, resume: bool) -> "FineTuned | None":

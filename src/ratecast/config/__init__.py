@@ -4,7 +4,9 @@ Field names are unique over all stages, so that a flag needs no prefix: ``train.
 on the command line and ``train__learning_rate`` for the scikit-learn estimator.
 """
 
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ratecast.config.pretrain import PretrainConfig
@@ -22,6 +24,7 @@ from ratecast.config.stages import (
     TrainConfig,
 )
 from ratecast.config.values import parse_duration
+from ratecast.errors import ConfigError
 
 __all__ = [
     "AnswerConfig",
@@ -71,6 +74,19 @@ class FitConfig(Settings):
         if not 0 < self.answer.coverage < 1:
             yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
         yield from _clashes(self.strengthen, self.backbone)
+        yield from self._pretrain_faults()
+
+    def _pretrain_faults(self) -> Iterator[str]:
+        if self.backbone.pretrain is None:
+            return
+        try:
+            seconds = parse_duration(self.backbone.pretrain)
+        except ConfigError as error:
+            yield f"pretrain: {error}"
+            return
+        with suppress(ConfigError):  # a time budget that cannot be read is told elsewhere
+            if seconds >= (self.time_budget_seconds or math.inf):
+                yield f"pretrain is {self.backbone.pretrain}, which leaves nothing of the time budget of {self.time_budget}"
 
 
 def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:

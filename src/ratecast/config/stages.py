@@ -60,6 +60,9 @@ class BackboneConfig:
 
     backbone: str = "all-MiniLM-L6-v2"
     """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
+    pretrain: str | None = None
+    """Time, such as 5m, to pretrain the backbone on the texts of the training reviews before fine-tuning; a part of the time
+    budget. ratecast pretrain does the same with more reviews, that need no ratings."""
     pooling: Literal["mean", "first"] = "mean"
     """How token vectors become one review vector."""
     pooled_layers: int = 1

@@ -94,7 +94,7 @@ def load_pretrained(
     transformers = require("transformers", "train", "loading a backbone")
     source = _resolve(name)
     found = _architecture(name, source)
-    with _quiet(transformers):
+    with quiet(transformers):
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             model, info = getattr(transformers, kind(found)).from_pretrained(
@@ -222,7 +222,7 @@ def _architecture(name: str, source: str) -> Any:
     transformers = require("transformers", "train", "loading a backbone")
     if Path(source).is_dir():
         _check_files(Path(source))
-    with _quiet(transformers):
+    with quiet(transformers):
         try:
             return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
         except (OSError, ValueError, KeyError, ImportError) as error:
@@ -329,7 +329,7 @@ def _weights_hash(folder: Path) -> str | None:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Without the loading report and progress bars of transformers, whose settings are put back."""
     verbosity = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()

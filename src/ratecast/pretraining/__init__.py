@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,13 @@ class Pretraining:
         fall = f"{_shown(self.before)} before, {_shown(self.after)} after {counted(self.best_step, 'step')}"
         kept = "" if self.best_step else "; nothing was gained, the weights are as they were"
         return f"{self.measure}: {fall}{kept}"
+
+    @classmethod
+    def from_json(cls, folder: Path, facts: Mapping[str, Any]) -> "Pretraining":
+        """What ``pretraining.json`` tells of a folder."""
+        names = [part.name for part in fields(cls) if part.name not in {"folder", "curve"}]
+        curve = [{key: math.nan if value is None else value for key, value in point.items()} for point in facts["curve"]]
+        return cls(folder=folder, curve=curve, **{name: facts[name] for name in names})
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the folder, as values that JSON can hold."""

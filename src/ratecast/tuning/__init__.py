@@ -71,6 +71,8 @@ def tune(
     """
     require("optuna", "tune", "searching for settings")
     chosen = (config or FitConfig()).with_values(**settings)
+    if chosen.backbone.pretrain is not None:
+        raise ConfigError("a search cannot pretrain: run ratecast pretrain before it, and give its folder as the backbone")
     told = reporter or ConsoleReporter()
     count, seconds = _divided(chosen, trials)
     job = prepare_job(source, out=Path(out), config=chosen, reporter=told)
