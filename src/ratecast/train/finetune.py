@@ -1,6 +1,5 @@
 """Fine-tuning a pretrained backbone on rated reviews, from its untrained vectors to the best weights."""
 
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -222,8 +221,7 @@ class _Tuning:
         """Start again from the pretrained backbone, as the numbered network of an ensemble, whose run is returned."""
         run, encoder = network_run(self._run, number), self._backbone.encoder
         torch.manual_seed(run.config.seed)
-        del self._rater, self._backbone
-        gc.collect()  # modules and hooks refer to each other: without it two networks would be in memory
+        del self._rater, self._backbone  # else two networks would be in memory
         self._backbone = replace(load_backbone(run.config.backbone), encoder=encoder)
         self._prepare(run.config)
         self._fit_head(self._encoded)
