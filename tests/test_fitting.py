@@ -218,6 +218,17 @@ def test_fingerprint_has_the_thesaurus(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_back_translation_is_told(fit_tiny: FitTiny, tiny_translator: Callable[..., Path], tmp_path: Path) -> None:
+    models = [str(tiny_translator(kind)) for kind in ("t5", "bart")]
+    found = fit_tiny(frame_of(40), out=tmp_path / "model", steps=3, back_translation=",".join(models))
+    (note,) = [note for note in found.notes() if "another language" in note]
+    training = len(json.loads((found.folder / "split.json").read_text())["train"])
+    assert note.startswith(f"{training} of {training} training reviews were read half of the time")
+    assert note.endswith(f"through {models[0]} and {models[1]}.")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.slow
 def test_a_distilled_model_tells_of_its_teachers_and_holds_only_itself(
     fit_tiny: FitTiny, model: Predictor, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ratecast.assess import MODEL_NAME, Assessment, assess_probabilities
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack
+from ratecast.config import translation_models
 from ratecast.data.split import stopping_rows
 from ratecast.evaluate.metrics import root_mean_squared_error
 from ratecast.job import Job
@@ -116,6 +117,11 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
         )
     if tuned.ensemble is not None:
         found.append(tuned.ensemble.describe(result.best_rmse))
+    if tuned.paraphrased:
+        found.append(
+            f"{tuned.paraphrased} of {reviews} training reviews were read half of the time as they came back from another "
+            f"language, through {' and '.join(translation_models(job.config.strengthen.back_translation or ''))}."
+        )
     if tuned.shortened:
         limit = tuned.config.backbone.max_tokens
         found.append(

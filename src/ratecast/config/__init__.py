@@ -24,7 +24,7 @@ from ratecast.config.stages import (
     TrackConfig,
     TrainConfig,
 )
-from ratecast.config.values import fits, parse_duration, range_fault, type_name
+from ratecast.config.values import fits, parse_duration, range_fault, translation_models, type_name
 from ratecast.errors import ConfigError
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "TrainConfig",
     "parse_duration",
     "setting_names",
+    "translation_models",
 ]
 
 
@@ -152,11 +153,12 @@ def _combined_faults(config: FitConfig) -> Iterator[str]:
     if not 0 < config.answer.coverage < 1:
         yield f"coverage must be above 0 and below 1, found {config.answer.coverage}"
     yield from _clashes(config.strengthen, config.backbone)
-    if config.time_budget is not None:
-        try:
-            parse_duration(config.time_budget)
-        except ConfigError as error:
-            yield str(error)
+    for text, read in ((config.time_budget, parse_duration), (config.strengthen.back_translation, translation_models)):
+        if text is not None:
+            try:
+                read(text)
+            except ConfigError as error:
+                yield str(error)
 
 
 def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
@@ -168,10 +170,10 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
         yield "dropout_samples and r_drop compare dropout masks, but dropout is 0: set it above 0"
     if trained is not None and strengthen.reinitialised_layers > trained:
         yield f"reinitialised_layers must be at most trained_layers={trained}, found {strengthen.reinitialised_layers}"
-    if trained is not None and (strengthen.word_deletion or strengthen.synonyms):
+    if trained is not None and strengthen.changes_texts:
         yield (
-            f"word_deletion and synonyms change the training texts in each pass, but trained_layers={trained} computes the "
-            "frozen layers once: leave trained_layers unset, or these at 0"
+            "word_deletion, synonyms and back_translation change the training texts in each pass, but "
+            f"trained_layers={trained} computes the frozen layers once: leave trained_layers unset, or these off"
         )
     if strengthen.synonyms and strengthen.synonyms_file is None:
         yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"

@@ -140,9 +140,18 @@ class StrengthenConfig:
     """Probability that a word of a training text is replaced by one of its synonyms, drawn anew in each pass."""
     synonyms_file: str | None = None
     """Thesaurus for them in the MyThes format, such as Debian's mythes-en-us: /usr/share/mythes/th_en_US_v2.dat."""
+    back_translation: str | None = None
+    """Two translation models, there and back, separated by a comma: names on the Hugging Face hub or local folders, such as
+    Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en. In each pass half of the training texts are read as they come back.
+    Translating takes at most a fifth of the time; texts that it does not suffice for stay as they are."""
     ensemble: int = 1
     """Networks with seeds of their own that are fine-tuned first, and whose mean one more network learns from, beside the true
     ratings. Only that one is the model. They share the time; 1 trains the model alone."""
+
+    @property
+    def changes_texts(self) -> bool:
+        """Whether training texts read otherwise in each pass, so that no layer can be computed once for all of them."""
+        return bool(self.word_deletion or self.synonyms or self.back_translation)
 
 
 @dataclass(frozen=True, kw_only=True)

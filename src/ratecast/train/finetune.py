@@ -21,6 +21,7 @@ from ratecast.train.ensemble import Ensemble, Member, mean_probabilities, networ
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.loop import Run, TrainingResult, train
+from ratecast.train.paraphrase import back_translate
 from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sample_rows
 from ratecast.train.precision import PRECISIONS, choose_precision
 from ratecast.train.probe import fit_probe
@@ -48,6 +49,7 @@ class FineTuned:
         reviews: training reviews that were used.
         shortened: those of them that were too long to be read whole.
         ensemble: the networks that this one learnt from besides the ratings, None without any.
+        paraphrased: training reviews that were also read as they came back from another language.
     """
 
     rater: Rater
@@ -60,6 +62,7 @@ class FineTuned:
     reviews: int
     shortened: int
     ensemble: Ensemble | None
+    paraphrased: int
 
 
 def finetune(
@@ -85,10 +88,13 @@ def finetune(
         None if the time is too short to be worth a start.
 
     Raises:
-        BackboneError, ConfigError, DataError, OutputError: as `load_backbone`, `create_head`, `review_weights` and `train` do.
+        BackboneError, ConfigError, DataError, OutputError: as `load_backbone`, `create_head`, `review_weights`, `train` and
+            `back_translate` do.
     """
+    translating = run.config.strengthen.back_translation is not None
+    paraphrases = back_translate(run, parts["train"].joined(), time_left) if translating else None
     torch.manual_seed(run.config.seed)
-    tuning = _Tuning(parts, scale, run, time_left, reviews_after)
+    tuning = _Tuning(parts, scale, run, time_left, reviews_after, paraphrases=paraphrases)
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe(tuning.networks))
@@ -119,6 +125,8 @@ class _Tuning:
         run: Run,
         time_left: Callable[[], float] | None,
         reviews_after: int,
+        *,
+        paraphrases: list[str | None] | None,
     ) -> None:
         self._time_left, self._reviews_after = time_left, reviews_after
         self._training_reviews, self._validation_reviews = len(parts["train"]), len(stopping_rows(len(parts["validation"])))
@@ -136,6 +144,7 @@ class _Tuning:
         chosen = np.random.default_rng(run.config.seed).permutation(len(parts["train"]))[: self.plan.reviews]
         validation = parts["validation"].take(stopping_rows(len(parts["validation"])))
         self._parts = {"train": parts["train"].take(np.sort(chosen)), "validation": validation}
+        self._paraphrases = None if paraphrases is None else [paraphrases[row] for row in np.sort(chosen)]
         self._texts = {name: self._backbone.encoder.encode(part.joined()) for name, part in self._parts.items()}
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
         self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
@@ -203,6 +212,7 @@ class _Tuning:
             reviews=self.plan.reviews,
             shortened=int(texts["train"].shortened.sum()),
             ensemble=ensemble,
+            paraphrased=sum(text is not None for text in self._paraphrases or ()),
         )
 
     def _taught(self) -> tuple[FloatArray, Ensemble]:
@@ -278,10 +288,15 @@ class _Tuning:
         return _probabilities(self._rater, self._encode("judged", texts, self._run).vectors)
 
     def _augmented(self, seed: int) -> AugmentedTexts | None:
-        if self._augmentation is None:
+        if self._augmentation is None and self._paraphrases is None:
             return None
-        texts, encoder = self._parts["train"].joined(), self._backbone.encoder
-        return AugmentedTexts(texts=texts, encoder=encoder, augmentation=replace(self._augmentation, seed=seed))
+        return AugmentedTexts(
+            texts=self._parts["train"].joined(),
+            encoder=self._backbone.encoder,
+            augmentation=None if self._augmentation is None else replace(self._augmentation, seed=seed),
+            paraphrases=self._paraphrases,
+            seed=seed,
+        )
 
     def _encode(self, name: str, texts: TokenisedTexts, run: Run, *, again: bool = False) -> Encoded:
         """One pass of the network; the first time the frozen layers' outputs are stored for what training reads."""

@@ -142,7 +142,10 @@ def _search(job: Job, folder: Path, settings: Mapping[str, Any], *, seconds: flo
 
 
 def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
-    """Fine-tunes one network with some settings and gives the validation RMSE of the weights that are kept."""
+    """Fine-tunes with some settings and gives the validation RMSE of the weights that are kept.
+
+    An ensemble and back-translation are left to the final fit: they would take the most of a trial's time.
+    """
     from ratecast.train.finetune import finetune
     from ratecast.train.loop import Run
 
@@ -152,7 +155,7 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
 
     def train(settings: Mapping[str, Any], on_evaluation: "OnEvaluation") -> float | None:
         started = time.monotonic()
-        config = job.config.with_values(**settings, checkpoint_seconds=math.inf, ensemble=1)
+        config = job.config.with_values(**settings, checkpoint_seconds=math.inf, ensemble=1, back_translation=None)
         run = Run(
             config=replace(config, track=TrackConfig()),
             folder=folder,
