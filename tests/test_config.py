@@ -92,6 +92,7 @@ def test_all_faults_are_told_at_once() -> None:
         ({"dropout_samples": 2, "dropout": 0.0}, "compare dropout masks, but dropout is 0"),
         ({"reinitialised_layers": -1}, "reinitialised_layers must be 0 or more"),
         ({"reinitialised_layers": 2, "trained_layers": 1}, "reinitialised_layers must be at most trained_layers=1, found 2"),
+        ({"pooled_layers": 3, "trained_layers": 1}, "pooled_layers must be at most 2 with trained_layers=1, found 3"),
         ({"adversarial": -0.1}, "adversarial must be 0 or more"),
         ({"word_deletion": 1.0}, "word_deletion must be at least 0 and below 1"),
         ({"word_deletion": 0.1, "trained_layers": 2}, "trained_layers=2 computes the frozen layers once: leave"),

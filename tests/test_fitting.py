@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import ratecast
 from ratecast import FitConfig, Predictor, RatecastError, Review
 from ratecast.assess import MODEL_NAME, assess
 from ratecast.data import load_reviews
-from ratecast.errors import ConfigError, DataError, ModelFolderError, OutputError
+from ratecast.errors import BackboneError, ConfigError, DataError, ModelFolderError, OutputError
+from ratecast.fitting import prepare_job
 from ratecast.job import fingerprint
-from ratecast.progress import SilentReporter
+from ratecast.progress import Advance, SilentReporter
 from ratecast.records import Reviews
 
 FitTiny = Callable[..., Predictor]
@@ -45,7 +47,7 @@ def fit_tiny(tiny_backbone: Path) -> FitTiny:
             "learning_rate": 1e-3,
             "blend": False,
         }
-        return ratecast.fit(source, out=out, reporter=SilentReporter(), **(defaults | settings))
+        return ratecast.fit(source, out=out, **({"reporter": SilentReporter()} | defaults | settings))
 
     return fit_model
 
@@ -139,6 +141,9 @@ def test_any_scale(fit_tiny: FitTiny, tmp_path: Path, ratings: np.ndarray, setti
     columns = list(found.columns())
     assert columns[:5] == ["predicted_rating", "predicted_median", "predicted_mode", "predicted_low", "predicted_high"]
     assert columns[5] == ("q_5" if model.scale.is_continuous else f"p_{model.scale.labels[0]}")
+    if model.scale.is_continuous:
+        with pytest.raises(ConfigError, match="qwk compares levels"):
+            model.predict(pl.DataFrame({"nothing": [1.5]}), optimise="qwk")  # told before the frame is read
 
 
 def test_weights_are_part_of_what_decides_a_run(fit_tiny: FitTiny, tmp_path: Path) -> None:
@@ -198,6 +203,53 @@ def test_bad_input_writes_nothing(
     with pytest.raises(error, match=message):
         fit_tiny(out=tmp_path / "model", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+class Tasks(SilentReporter):
+    """Keeps the names of the tasks whose progress is shown, and what is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def tell(self, message: str) -> None:
+        """Keeps it."""
+        self.seen.append(message)
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        """Keeps the name."""
+        self.seen.append(task)
+        with super().track(task, total) as advance:
+            yield advance
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"head": "gadzooks"}, ConfigError, "unknown head"),
+        ({"head": "coral", "label_smoothing": 0.1}, ConfigError, "no labels to smooth"),
+        ({"backbone": "./absent"}, BackboneError, r"there is no folder \./absent"),
+        ({"backbone": str(Path(__file__).parent)}, BackboneError, r"holds no config\.json"),
+        ({"back_translation": "./absent,./back"}, BackboneError, r"there is no folder \./absent"),
+        ({"trained_layers": 3}, ConfigError, "trained_layers is 3, but the backbone has only 2"),
+        ({"pooled_layers": 3}, ConfigError, "pooled_layers is 3, but the backbone has only 2"),
+        ({"reinitialised_layers": 3}, ConfigError, "reinitialised_layers is 3, but the backbone has only 2"),
+        ({"max_tokens": 1000}, ConfigError, "max_tokens is 1000, but the backbone .* has only 160 positions"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_any_work(
+    fit_tiny: FitTiny, tmp_path: Path, settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    reporter = Tasks()
+    with pytest.raises(error, match=message):
+        fit_tiny(frame_of(60), out=tmp_path / "model", reporter=reporter, **settings)
+    assert not [line for line in reporter.seen if line.startswith(("split", "baselines"))]
+
+
+def test_without_time_to_train_the_backbone_is_not_asked_for(tmp_path: Path) -> None:
+    config = FitConfig().with_values(backbone="./absent", head="gadzooks", time_budget="5s")
+    job = prepare_job(frame_of(60), out=tmp_path / "model", config=config, reporter=SilentReporter())
+    assert len(job.parts["train"]) == 48
 
 
 def test_output_that_holds_something_else_is_refused_at_once(fit_tiny: FitTiny, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from task import Dataset, Setting
 
+from ratecast.data import copy_groups
 from ratecast.errors import RatecastError
-from ratecast.scale import FloatArray, RatingScale
+from ratecast.scale import FloatArray, IntArray, RatingScale
 
 RATINGS_LACK = ("nll", "ece")
 """Metrics that bare ratings do not have."""
@@ -54,6 +55,7 @@ class Shelf:
         about = {"name": dataset.name, "training_rows": dataset.training_rows(), "scale": dataset.scale.to_json()}
         (shelf.folder / "about.json").write_text(json.dumps(about) + "\n")
         np.save(shelf.folder / "ratings.npy", dataset.ratings[dataset.is_test])
+        np.save(shelf.folder / "groups.npy", copy_groups(dataset.texts[dataset.is_test].tolist()))
         return shelf
 
     @classmethod
@@ -74,6 +76,10 @@ class Shelf:
     def ratings(self) -> FloatArray:
         """The true ratings of the test reviews, shape ``(review,)``."""
         return np.asarray(np.load(self.folder / "ratings.npy"), dtype=np.float64)
+
+    def groups(self) -> IntArray:
+        """The groups of copied texts among the test reviews, shape ``(review,)``."""
+        return np.asarray(np.load(self.folder / "groups.npy"), dtype=np.int64)
 
     def settings(self) -> list[Setting]:
         """The settings that have runs, short ones and few rows first."""

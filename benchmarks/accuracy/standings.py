@@ -97,7 +97,7 @@ def measure(shelf: Shelf, setting: Setting) -> Contest | None:
     predicted = {(run.peer, run.seed): shelf.probabilities(setting, run) for run in finished}
     bare = {peer for (peer, _), (_, is_bare) in predicted.items() if is_bare}
     named = {f"{peer}/{seed}": probabilities for (peer, seed), (probabilities, _) in predicted.items()}
-    drawn = _over_seeds(bootstrap(shelf.ratings(), named, shelf.scale(), metrics=SHOWN))
+    drawn = _over_seeds(bootstrap(shelf.ratings(), named, shelf.scale(), metrics=SHOWN, groups=shelf.groups()))
     standings = []
     for peer, whole in drawn.whole.items():
         kept = [name for name in whole if not (peer in bare and name in RATINGS_LACK)]
@@ -221,7 +221,7 @@ def _facts(contest: Contest) -> dict[str, Any]:
         "reviews": f"{contest.setting.rows or about['training_rows']} training, {len(contest.shelf.ratings())} test",
         "scale": scale.describe(),
         "wall time": f"{contest.setting.time} from the start of a model's process to its predictions, two cores",
-        "intervals": "95 % over 1,000 resamples of the test reviews, the same for every model",
+        "intervals": "95 % over 1,000 resamples of the test reviews, copies of a text drawn together, the same for every model",
         "seeds": ", ".join(map(str, sorted({run.seed for run in runs}))),
         "versions": ", ".join(sorted(packages, key=str.lower)),
     }

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from ratecast.combine.decide import decide
-from ratecast.data import LoadedReviews
+from ratecast.data import LoadedReviews, copy_groups
 from ratecast.evaluate.contest import Contest, run_contest
 from ratecast.evaluate.coverage import Coverage, interval_coverage
 from ratecast.evaluate.metrics import quadratic_weighted_kappa
 from ratecast.predict import Predictor
 from ratecast.progress import Reporter, SilentReporter
-from ratecast.scale import FloatArray
+from ratecast.scale import FloatArray, IntArray
 
 MODEL_NAME: Final = "model"
 
@@ -63,7 +63,7 @@ def assess(predictor: Predictor, loaded: LoadedReviews, *, seed: int = 0, report
         name: members[name] if name in members else model.probabilities(texts) for name, model in predictor.baselines().items()
     }
     entries[MODEL_NAME] = predictor.combined(members, loaded.reviews)
-    return assess_probabilities(predictor, ratings, entries, seed=seed)
+    return assess_probabilities(predictor, ratings, entries, groups=copy_groups(texts), seed=seed)
 
 
 def assess_probabilities(
@@ -73,6 +73,7 @@ def assess_probabilities(
     *,
     seconds: Mapping[str, float] | None = None,
     answers: bool = True,
+    groups: IntArray | None = None,
     seed: int = 0,
 ) -> Assessment:
     """Measure what a model and its baselines predicted.
@@ -83,6 +84,7 @@ def assess_probabilities(
         entries: probabilities by name, shape ``(review, level)``; the model's under `MODEL_NAME`.
         seconds: what fitting each entry took, where known.
         answers: whether intervals and thresholds are measured; they must not have been fitted to these reviews.
+        groups: group number of each review that is resampled whole, as for `bootstrap`.
         seed: seed of the bootstrap.
     """
     scale, found = predictor.scale, entries[MODEL_NAME]
@@ -92,7 +94,7 @@ def assess_probabilities(
     if not scale.is_continuous and answers:
         kappa = quadratic_weighted_kappa(ratings, decide(found, scale, "qwk", predictor.thresholds), scale)
     return Assessment(
-        contest=run_contest(ratings, entries, scale, model=MODEL_NAME, seconds=seconds, seed=seed),
+        contest=run_contest(ratings, entries, scale, model=MODEL_NAME, seconds=seconds, groups=groups, seed=seed),
         ratings=ratings,
         probabilities=found,
         coverage=coverage,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ratecast.data import LoadedReviews
+from ratecast.data import LoadedReviews, copy_groups
 from ratecast.errors import DataError, ScaleError
 from ratecast.evaluate.comparison import Comparison, check_metric, run_comparison
 from ratecast.predict import Predictor
@@ -42,7 +42,8 @@ def compare(
     ratings = loaded.reviews.rated()
     warnings = [warning for name, model in models.items() for warning in _trained_on(name, model, loaded)]
     probabilities = {name: model.predict(loaded.reviews, reporter=shown).probabilities for name, model in models.items()}
-    return run_comparison(ratings, probabilities, scale, metric=metric, warnings=warnings, seed=seed)
+    groups = copy_groups(loaded.reviews.joined())
+    return run_comparison(ratings, probabilities, scale, metric=metric, warnings=warnings, groups=groups, seed=seed)
 
 
 def shared_scale(models: Mapping[str, Predictor]) -> RatingScale:

@@ -98,6 +98,11 @@ def prepare_job(
         reporter.tell(line)
     scale = loaded.scale or RatingScale.infer(loaded.reviews.rated())
     check_optimise(config.answer.optimise, scale)
+    clock = Clock(started=started, budget_seconds=config.time_budget_seconds)
+    if clock.left() > LEAST_SECONDS:
+        from ratecast.train.check import check_finetuning
+
+        check_finetuning(config, scale, loaded.reviews.rated())
     split = split_reviews(loaded.reviews, config.split, scale, config.seed)
     parts = {name: loaded.reviews.take(getattr(split, name)) for name in ("train", "validation", "test")}
     left_out = loaded.reviews.id[split.left_out]
@@ -105,7 +110,7 @@ def prepare_job(
     reporter.tell("split: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()) + spared)
     return Job(
         config=config,
-        clock=Clock(started=started, budget_seconds=config.time_budget_seconds),
+        clock=clock,
         reporter=reporter,
         folder=out,
         scale=scale,

@@ -12,9 +12,9 @@ import numpy as np
 from ratecast.baseline.constant import ConstantModel
 from ratecast.baseline.linear import LinearTextModel
 from ratecast.combine.blend import Blend
-from ratecast.combine.decide import decide
+from ratecast.combine.decide import check_optimise, decide
 from ratecast.combine.effects import Effects
-from ratecast.combine.intervals import Intervals
+from ratecast.combine.intervals import Intervals, check_coverage
 from ratecast.config import Optimise
 from ratecast.data import Source, load_reviews
 from ratecast.data.used import Kind
@@ -120,6 +120,7 @@ class Predictor:
         Example:
             ``model.predict(["Great phone, poor battery"])[0].rating``
         """
+        self.check_answer(coverage=coverage, optimise=optimise)
         batch = as_reviews(reviews, self.used)
         probabilities, warnings = self._explained(batch, reporter)
         decided = decide(probabilities, self.scale, optimise or self.optimise, self.thresholds)
@@ -127,6 +128,12 @@ class Predictor:
         if self.intervals is None:
             return found
         return replace(found, interval=self.intervals.intervals(probabilities, self.scale, coverage))
+
+    def check_answer(self, *, coverage: float | None = None, optimise: Optimise | None = None) -> None:
+        """Find out before long work whether `predict` can answer so; arguments and errors as there."""
+        check_optimise(optimise or self.optimise, self.scale)
+        if coverage is not None:
+            check_coverage(coverage)
 
     def probabilities(self, texts: Sequence[str]) -> FloatArray:
         """Probability of each level, shape ``(text, level)``."""

@@ -8,6 +8,7 @@ from ratecast.assess import MODEL_NAME, Assessment, assess_probabilities
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack
 from ratecast.config import translation_models
+from ratecast.data import copy_groups
 from ratecast.data.split import stopping_rows
 from ratecast.evaluate.metrics import root_mean_squared_error
 from ratecast.job import Job
@@ -71,6 +72,7 @@ def judge(
         entries | {MODEL_NAME: found},
         seconds=seconds,
         answers=job.judged_name == "test",
+        groups=copy_groups(reviews.joined()),
         seed=job.config.seed,
     )
     return Verdict(

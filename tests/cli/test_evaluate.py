@@ -35,6 +35,21 @@ def test_the_report_is_written(tiny_model: Path, rated: Path, tmp_path: Path) ->
     assert "tiny on" in content
 
 
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("report.json", "use a name that ends in .html"),
+        ("nowhere/report.html", "create it first"),
+        (".html", "use a name that ends in .html"),
+    ],
+)
+def test_where_no_report_can_be_written_is_told_before_reading(
+    tiny_model: Path, out: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", str(tiny_model), str(tmp_path / "missing.csv"), "--out", str(tmp_path / out)]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_reviews_without_ratings_are_refused(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "new.csv"
     path.write_text("text\ngood\nbad\n", encoding="utf-8")

@@ -143,6 +143,7 @@ class Terminal(io.StringIO):
         (["missing.csv"], None, "missing.csv"),
         (["--text", "good", "--out", "scored.docx"], None, "scored.docx"),
         (["--text", "good", "--out", "nowhere/scored.csv"], None, "nowhere"),
+        (["missing.csv", "--coverage", "1.5"], None, "coverage of intervals must be above 0 and below 1, found 1.5"),
     ],
 )
 def test_what_cannot_be_rated(

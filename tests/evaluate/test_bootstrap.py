@@ -55,6 +55,31 @@ def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     assert {name: pytest.approx(ends) for name, ends in whole.items()} == chunked
 
 
+def test_copies_are_resampled_together() -> None:
+    ratings, probabilities = drawn(150, 1.0)
+    copies = np.random.default_rng(1).integers(1, 9, size=150)
+    groups = np.repeat(np.arange(150), copies)
+    errors = (np.repeat(STARS.mean(probabilities) - ratings, copies)) ** 2
+    many = bootstrap(
+        np.repeat(ratings, copies),
+        {"a": np.repeat(probabilities, copies, axis=0)},
+        STARS,
+        metrics=("mse", "spearman"),
+        groups=groups,
+        samples=2000,
+    )
+    # Standard error of a ratio of sums over clusters (Cochran 1977, "Sampling Techniques", section 9A.1).
+    of_group = np.bincount(groups, errors - errors.mean())
+    expected = math.sqrt(float(of_group @ of_group)) / len(groups)
+    assert many.drawn["a"]["mse"].std() == pytest.approx(expected, rel=0.1)
+    single = bootstrap(ratings, {"a": probabilities}, STARS, metrics=("mse", "spearman"), samples=2000)
+    twice = bootstrap(
+        np.tile(ratings, 2), {"a": np.tile(probabilities, (2, 1))}, STARS, groups=np.tile(np.arange(150), 2), samples=2000
+    )
+    for metric in ("mse", "spearman"):  # as many copies of each review: exactly what one of each says
+        np.testing.assert_allclose(twice.drawn["a"][metric], single.drawn["a"][metric], rtol=1e-9)
+
+
 def test_interval_of_a_mean_is_the_known_one() -> None:
     ratings, probabilities = drawn(2000, 1.0)
     mode = STARS.mode(probabilities)

@@ -90,6 +90,15 @@ def test_a_plan_fills_in_the_settings_and_comes_back_from_a_checkpoint() -> None
     assert planned(None).resolve(FitConfig()).backbone.trained_layers is None
 
 
+def test_only_a_plan_lowers_the_pooled_layers() -> None:
+    plan = planned(12.0)
+    assert plan.trained_layers == 3
+    assert plan.resolve(FitConfig().with_values(pooled_layers=6)).backbone.pooled_layers == 4
+    assert planned(None).resolve(FitConfig().with_values(pooled_layers=6)).backbone.pooled_layers == 6
+    head_only = FitConfig().with_values(pooled_layers=6, trained_layers=0)
+    assert planned(1e6, trained_layers=0).resolve(head_only).backbone.pooled_layers == 6
+
+
 def test_the_sample_that_is_timed_has_all_lengths() -> None:
     lengths = np.random.default_rng(0).permutation(np.arange(1, 161))
     rows = sample_rows(lengths)

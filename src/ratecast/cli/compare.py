@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from ratecast.cli.arguments import SOURCES_HELP, one_or_many
+from ratecast.cli.arguments import SOURCES_HELP, check_report, one_or_many
 from ratecast.cli.settings import setting_flags
-from ratecast.errors import ConfigError, OutputError
+from ratecast.errors import ConfigError
 
 if TYPE_CHECKING:
     from ratecast.data.used import Kind
     from ratecast.predict import Predictor
-
-_FORMATS: Final = (".html", ".json")
 
 
 @setting_flags("text_column", "rating_column", "title_column", "user_column", "item_column", "category_column", "query")
@@ -56,7 +54,7 @@ def compare(
     from ratecast.predict import load
     from ratecast.progress import ConsoleReporter
 
-    _check_report(out)
+    check_report(out, ".html", ".json")
     folders, sources = _divided(paths)
     models = {name: load(folder) for name, folder in _named(folders).items()}
     scale = shared_scale(models)
@@ -73,16 +71,6 @@ def compare(
         title = f"{', '.join(models)} on {loaded.report.source}"
         write_comparison(out, comparison, title=title, notes=loaded.report.lines())
         output.print(f"The report is in {out}.")
-
-
-def _check_report(out: Path | None) -> None:
-    from ratecast.data.write import check_place
-
-    if out is None:
-        return
-    if out.suffix.lower() not in _FORMATS:
-        raise OutputError(f"cannot tell from {out} which report to write; use a name that ends in {' or '.join(_FORMATS)}")
-    check_place(out)
 
 
 def _divided(paths: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ratecast.cli.arguments import Model, Sources, one_or_many
+from ratecast.cli.arguments import Model, Sources, check_report, one_or_many
 from ratecast.cli.settings import setting_flags
 
 
@@ -29,6 +29,7 @@ def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **sett
     from ratecast.predict import load
     from ratecast.progress import ConsoleReporter
 
+    check_report(out, ".html")
     predictor = load(model)
     loaded = load_reviews(
         one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=predictor.scale, used=predictor.used

@@ -70,6 +70,7 @@ def predict(
     if out is not None:
         check_writable(out)
     predictor = load(model)
+    predictor.check_answer(coverage=coverage, optimise=optimise)
     reporter = ConsoleReporter()
     table, reviews = _reviews(sources, text, settings, predictor.used, reporter)
     predictions = predictor.predict(reviews, optimise=optimise, coverage=coverage, reporter=reporter)

@@ -55,7 +55,7 @@ class Intervals:
     coverage: float = 0.9
 
     def __post_init__(self) -> None:
-        _check_coverage(self.coverage)
+        check_coverage(self.coverage)
 
     @classmethod
     def fit(cls, ratings: ArrayLike, probabilities: ArrayLike, scale: RatingScale, coverage: float = 0.9) -> "Intervals":
@@ -112,7 +112,7 @@ class Intervals:
         Raises:
             ConfigError: if the coverage is not between 0 and 1.
         """
-        asked = self.coverage if coverage is None else _check_coverage(coverage)
+        asked = self.coverage if coverage is None else check_coverage(coverage)
         place = math.ceil((len(self.scores) + 1) * asked - _ROUNDING)
         return float(self.scores[place - 1]) if place <= len(self.scores) else math.inf
 
@@ -152,7 +152,12 @@ class Intervals:
         return found
 
 
-def _check_coverage(coverage: float) -> float:
+def check_coverage(coverage: float) -> float:
+    """The coverage itself.
+
+    Raises:
+        ConfigError: if it is not between 0 and 1.
+    """
     if not 0 < coverage < 1:
         raise ConfigError(f"the coverage of intervals must be above 0 and below 1, found {coverage:g}; 0.9 holds 90 %")
     return coverage

@@ -170,6 +170,11 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
         yield "dropout_samples and r_drop compare dropout masks, but dropout is 0: set it above 0"
     if trained is not None and strengthen.reinitialised_layers > trained:
         yield f"reinitialised_layers must be at most trained_layers={trained}, found {strengthen.reinitialised_layers}"
+    if trained and backbone.pooled_layers > trained + 1:
+        yield (
+            f"pooled_layers must be at most {trained + 1} with trained_layers={trained}, found {backbone.pooled_layers}: "
+            "of the frozen layers only the topmost one's outputs are kept"
+        )
     if trained is not None and strengthen.changes_texts:
         yield (
             "word_deletion, synonyms and back_translation change the training texts in each pass, but "

@@ -2,7 +2,7 @@
 
 from ratecast.data.columns import Columns, find_columns
 from ratecast.data.harvest import Harvest, harvest_ratings
-from ratecast.data.near import duplicate_groups
+from ratecast.data.near import copy_groups, duplicate_groups
 from ratecast.data.read import Source, read_table
 from ratecast.data.report import DataReport
 from ratecast.data.sample import load_sample, load_sample_unlabelled
@@ -24,6 +24,7 @@ __all__ = [
     "load_reviews",
     "Split",
     "split_reviews",
+    "copy_groups",
     "duplicate_groups",
     "Harvest",
     "harvest_ratings",

@@ -115,6 +115,25 @@ def duplicate_groups(texts: Sequence[str]) -> IntArray:
     return numbered(sets.roots()[folded])
 
 
+def copy_groups(texts: Sequence[str]) -> IntArray:
+    """Group number of each text; copies, that is equal texts of at least four words, share one.
+
+    Shorter texts are equal by chance: "very good" from two people are two reviews, forty equal words are one that was copied.
+
+    Args:
+        texts: what is compared, shape ``(text,)``.
+
+    Returns:
+        Numbers from 0 in order of first appearance, shape ``(text,)``.
+
+    Example:
+        >>> copy_groups(["Good!", "good", "It broke after a week.", "it broke after a week"]).tolist()
+        [0, 1, 2, 2]
+    """
+    folded = (fold(text) for text in texts)
+    return numbered(text if text.count(" ") >= SHORTEST_WORDS - 1 else row for row, text in enumerate(folded))
+
+
 def united_groups(one: IntArray, other: IntArray) -> IntArray:
     """The finest groups that neither grouping cuts: rows that share a number in either share one in the result.
 

@@ -21,10 +21,10 @@ from ratecast.evaluate.calibration import (
     confidence_bins,
 )
 from ratecast.evaluate.metrics import DISCRETE_METRICS, METRICS, expected_ratings, log_losses, ranked_losses
-from ratecast.scale import FloatArray, RatingScale
+from ratecast.scale import FloatArray, IntArray, RatingScale
 
 MIN_REVIEWS: Final = 10
-"""With fewer reviews there is no interval (NaN): resampling a handful would claim a certainty that is not there."""
+"""With fewer reviews, or groups of them, there is no interval (NaN): a handful would claim a certainty that is not there."""
 
 _CHUNK_WEIGHTS: Final = 2_000_000  # weights held at once: 16 MB, near the caches and flat in memory
 
@@ -134,21 +134,26 @@ def bootstrap(
     scale: RatingScale,
     *,
     metrics: Sequence[str] = tuple(METRICS),
+    groups: IntArray | None = None,
     samples: int = 1000,
     seed: int = 0,
 ) -> Bootstrap:
     """Resample reviews, the same for every model, and measure each model on each resample.
 
     Source: Efron 1979, "Bootstrap Methods". Resampling all models at once makes differences paired: what makes a review hard
-    for every model cancels out.
+    for every model cancels out. Reviews that are copies of each other know no more than one of them, so that whole groups are
+    drawn where groups are given (the cluster bootstrap, Davison and Hinkley 1997, "Bootstrap Methods and their Application",
+    section 3.8).
 
     Args:
         ratings: true ratings, shape ``(review,)``, in units of the scale.
         probabilities: of each model by its name, shape ``(review, level)``, each row summing to one.
         scale: the scale of the ratings and the levels.
         metrics: names of the metrics in `METRICS`; those that the scale does not have are left out.
+        groups: group number of each review, from 0, shape ``(review,)``; groups are drawn whole. By default every review is one
+            of its own; `copy_groups` puts copies of a text together.
         samples: number of resamples.
-        seed: seed of the resampling; the same seed and number of reviews draw the same reviews.
+        seed: seed of the resampling; the same seed and number of groups draw the same groups.
 
     Raises:
         ShapeError: if the shapes do not fit each other or the scale, or there is no review.
@@ -158,11 +163,12 @@ def bootstrap(
     terms = {name: _Terms.of(ratings, array, scale, wanted) for name, array in probabilities.items()}
     reviews = np.size(ratings)
     all_once = np.ones((1, reviews))
-    if reviews < MIN_REVIEWS:
+    owners = np.arange(reviews) if groups is None else groups
+    if np.unique(owners).size < MIN_REVIEWS:
         drawn = {model: {name: np.full(samples, np.nan) for name in part.names} for model, part in terms.items()}
     else:
         chunks = [
-            {model: part.metrics(weights) for model, part in terms.items()} for weights in _resamples(reviews, samples, seed)
+            {model: part.metrics(weights) for model, part in terms.items()} for weights in _resamples(owners, samples, seed)
         ]
         drawn = {
             model: {name: np.concatenate([chunk[model][name] for chunk in chunks]) for name in part.names}
@@ -301,15 +307,20 @@ class _Terms:
         return values
 
 
-def _resamples(reviews: int, samples: int, seed: int) -> Iterator[FloatArray]:
-    """How often each review was drawn in each resample, in chunks of shape ``(sample, review)``."""
+def _resamples(groups: IntArray, samples: int, seed: int) -> Iterator[FloatArray]:
+    """Weight of each review in each resample, in chunks of shape ``(sample, review)``; a row adds up to the reviews.
+
+    It is how often the review's group was drawn: groups differ in size, so that resamples do before they are made the same.
+    """
     generator = np.random.default_rng(seed)
+    reviews, count = len(groups), int(groups.max()) + 1
     size = max(1, min(samples, _CHUNK_WEIGHTS // reviews))
     for start in range(0, samples, size):
         rows = min(size, samples - start)
         # Counting drawn row numbers is many times faster than drawing from a multinomial distribution of as many parts.
-        drawn = generator.integers(reviews, size=(rows, reviews)) + np.arange(rows)[:, None] * reviews
-        yield np.bincount(drawn.ravel(), minlength=rows * reviews).reshape(rows, reviews).astype(np.float64)
+        drawn = generator.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
+        weights = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)[:, groups].astype(np.float64)
+        yield weights * (reviews / weights.sum(axis=1, keepdims=True))
 
 
 def _moments(x: FloatArray, y: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from ratecast.errors import DataError
 from ratecast.evaluate.bootstrap import Difference, bootstrap
 from ratecast.evaluate.contest import FEW_REVIEWS, Entry, Standings, measured
 from ratecast.evaluate.metrics import DISCRETE_METRICS, METRICS
-from ratecast.scale import RatingScale
+from ratecast.scale import IntArray, RatingScale
 
 ComparisonOutcome = Literal["better", "unclear"]
 """What a comparison says: the best model clearly beats every other one; or the data cannot tell."""
@@ -162,6 +162,7 @@ def run_comparison(
     *,
     metric: str = "rmse",
     warnings: Sequence[str] = (),
+    groups: IntArray | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Measure models on the same reviews, and the best of them against each other one.
@@ -177,6 +178,7 @@ def run_comparison(
         scale: the scale of the ratings and the levels.
         metric: name of the metric in `METRICS` that decides which model is best.
         warnings: what to know before trusting the comparison.
+        groups: group number of each review that is resampled whole, as for `bootstrap`.
         seed: seed of the bootstrap.
 
     Raises:
@@ -187,7 +189,8 @@ def run_comparison(
     check_metric(metric, scale)
     confidence = corrected_confidence(len(probabilities))
     samples = round(_SAMPLES_A_PAIR * (1 - CONFIDENCE) / (1 - confidence))
-    drawn = bootstrap(ratings, probabilities, scale, samples=min(max(_SAMPLES, samples), _MOST_SAMPLES), seed=seed)
+    samples = min(max(_SAMPLES, samples), _MOST_SAMPLES)
+    drawn = bootstrap(ratings, probabilities, scale, groups=groups, samples=samples, seed=seed)
     entries = measured(probabilities, ratings, scale, drawn)
     best, *others = sorted(entries, key=lambda entry: _rank(entry, metric))
     differences = {

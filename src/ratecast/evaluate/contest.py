@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ratecast.errors import DataError
 from ratecast.evaluate.bootstrap import Bootstrap, Difference, bootstrap
 from ratecast.evaluate.metrics import METRICS, Metrics, compute_metrics
-from ratecast.scale import RatingScale
+from ratecast.scale import IntArray, RatingScale
 
 Outcome = Literal["better", "unclear", "worse", "alone"]
 """What a contest says of the model: it beats every baseline; ahead of all, but not clearly of each; behind one; no baseline."""
@@ -227,6 +227,7 @@ def run_contest(
     *,
     model: str,
     seconds: Mapping[str, float] | None = None,
+    groups: IntArray | None = None,
     seed: int = 0,
 ) -> Contest:
     """Measure a model and its baselines on the same reviews.
@@ -238,6 +239,7 @@ def run_contest(
         scale: the scale of the ratings and the levels.
         model: name of the entry that the verdict is about.
         seconds: what fitting each entry took, where known.
+        groups: group number of each review that is resampled whole, as for `bootstrap`.
         seed: seed of the bootstrap.
 
     Raises:
@@ -247,7 +249,7 @@ def run_contest(
     if model not in probabilities:
         raise DataError(f"expected an entry named {model!r} in the contest, found {', '.join(probabilities) or 'none'}")
     names = [*(name for name in probabilities if name != model), model]
-    drawn = bootstrap(ratings, probabilities, scale, seed=seed)
+    drawn = bootstrap(ratings, probabilities, scale, groups=groups, seed=seed)
     entries = measured({name: probabilities[name] for name in names}, ratings, scale, drawn, seconds)
     differences = {name: drawn.difference(model, name) for name in names[:-1]}
     return Contest(entries=entries, scale=scale, differences=differences)

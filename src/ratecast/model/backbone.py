@@ -54,16 +54,15 @@ def load_backbone(config: BackboneConfig) -> Backbone:
 
     Raises:
         BackboneError: if it cannot be found or loaded, or the bundled weights are damaged.
-        ConfigError: if ``max_tokens`` is more than the model has positions for.
+        ConfigError: if more tokens or layers are asked for than it has.
         MissingExtraError: if the extra ``train`` is not installed.
     """
     transformers = require("transformers", "train", "loading a backbone")
     source = _resolve(config.backbone)
-    if Path(source).is_dir():
-        check_folder(Path(source))
+    found = read_architecture(config.backbone, source)
+    _check_sizes(config, found)
     with quiet(transformers):
         try:
-            found = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             model = transformers.AutoModel.from_pretrained(
                 source, trust_remote_code=False, use_safetensors=True, dtype="float32", **_without_inner_dropout(found)
@@ -72,20 +71,26 @@ def load_backbone(config: BackboneConfig) -> Backbone:
             raise BackboneError(explain(config.backbone, error)) from None
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's next-sentence layer: unused, and untrained in most checkpoints
-    positions = _positions(found)
-    if positions is not None and config.max_tokens is not None and config.max_tokens > positions:
-        raise ConfigError(
-            f"max_tokens is {config.max_tokens}, but the backbone {config.backbone!r} has only {positions} positions"
-        )
     encoder = TextEncoder.create(
         _fast_tokenizer(tokenizer, config.backbone),
-        max_tokens=config.max_tokens or min(MOST_TOKENS, positions or MOST_TOKENS),
+        max_tokens=config.max_tokens or min(MOST_TOKENS, _positions(found) or MOST_TOKENS),
         head_fraction=config.head_fraction,
         pad_id=_pad_id(tokenizer),
     )
     return Backbone(
         model=model, encoder=encoder, name=config.backbone, sha256=_weights_hash(Path(source)), width=int(found.hidden_size)
     )
+
+
+def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0) -> None:
+    """Find out before long work whether a backbone is there and has what the settings ask of it; weights are not read.
+
+    Raises:
+        BackboneError: if it cannot be found, or its folder lacks a file.
+        ConfigError: if a number of layers or tokens is more than it has.
+        MissingExtraError: if the extra ``train`` is not installed.
+    """
+    _check_sizes(config, read_architecture(config.backbone, _resolve(config.backbone)), reinitialised_layers)
 
 
 def transformer_layers(model: nn.Module) -> nn.ModuleList:
@@ -159,12 +164,45 @@ def find_source(name: str) -> str:
     return name
 
 
-def check_folder(folder: Path) -> None:
-    """Check that a folder holds a model that can be loaded.
+def read_architecture(name: str, source: str, what: str = "backbone") -> Any:
+    """The configuration of a model in transformers.
+
+    Args:
+        name: what the user calls it.
+        source: what `find_source` made of that.
+        what: what kind of model it is, for messages.
 
     Raises:
-        BackboneError: naming what is missing, or what it needs that is never run.
+        BackboneError: if it cannot be read, or the folder lacks a file.
     """
+    transformers = require("transformers", "train", "loading a backbone")
+    if Path(source).is_dir():
+        _check_files(Path(source))
+    with quiet(transformers):
+        try:
+            return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise BackboneError(explain(name, error, what)) from None
+
+
+def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers: int = 0) -> None:
+    layers = getattr(architecture, "num_hidden_layers", None)
+    asked = {
+        "trained_layers": config.trained_layers or 0,
+        "pooled_layers": config.pooled_layers,
+        "reinitialised_layers": reinitialised_layers,
+    }
+    for name, count in asked.items():
+        if layers is not None and count > layers:
+            raise ConfigError(f"{name} is {count}, but the backbone has only {layers}")
+    positions = _positions(architecture)
+    if positions is not None and config.max_tokens is not None and config.max_tokens > positions:
+        raise ConfigError(
+            f"max_tokens is {config.max_tokens}, but the backbone {config.backbone!r} has only {positions} positions"
+        )
+
+
+def _check_files(folder: Path) -> None:
     if not (folder / "config.json").exists():
         raise BackboneError(f"{folder} holds no config.json; expected a folder that save_pretrained wrote")
     try:

@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -10,12 +9,28 @@ import torch
 from safetensors import SafetensorError
 
 from ratecast.errors import BackboneError, require
-from ratecast.model.backbone import check_folder, explain, find_source, quiet
+from ratecast.model.backbone import explain, find_source, quiet, read_architecture
 from ratecast.text import inference_batches, pad
 from ratecast.text.sentences import pieces
 
+_WHAT: Final = "translation model"
 _MOST_POSITIONS: Final = 512
 """Tokens that a model without a limit of its own reads and writes at once."""
+
+
+def check_translator(name: str) -> None:
+    """Find out before long work whether a translation model is there; weights are not read.
+
+    Raises:
+        BackboneError: if it cannot be found, its folder lacks a file, or it is no sequence-to-sequence model.
+        MissingExtraError: if the extra ``train`` is not installed.
+    """
+    architecture = read_architecture(name, find_source(name), _WHAT)
+    if not architecture.is_encoder_decoder:
+        raise BackboneError(
+            f"the {_WHAT} {name!r} is of the type {architecture.model_type!r}; expected a sequence-to-sequence model, such as "
+            "Helsinki-NLP/opus-mt-en-de"
+        )
 
 
 class Translator:
@@ -32,7 +47,7 @@ class Translator:
         limits = (getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length)
         self._positions: int = min([limit for limit in limits if limit] + [_MOST_POSITIONS])
         ends = model.generation_config.eos_token_id
-        self._ends = torch.tensor(ends if isinstance(ends, list) else [ends], device=self._device)
+        self._ends = torch.tensor(ends if isinstance(ends, list) else [ends or 0], device=self._device)
 
     @classmethod
     def load(cls, name: str) -> "Translator":
@@ -46,23 +61,16 @@ class Translator:
             MissingExtraError: if the extra ``train`` is not installed.
         """
         transformers = require("transformers", "train", "translating")
+        check_translator(name)
         source = find_source(name)
-        if Path(source).is_dir():
-            check_folder(Path(source))
         with quiet(transformers):
             try:
-                found = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
-                if not found.is_encoder_decoder:
-                    raise BackboneError(
-                        f"the translation model {name!r} is of the type {found.model_type!r}; expected a sequence-to-sequence "
-                        "model, such as Helsinki-NLP/opus-mt-en-de"
-                    )
-                tokenizer = _tokenizer(transformers, source, found)
+                tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
                 model = transformers.AutoModelForSeq2SeqLM.from_pretrained(
                     source, trust_remote_code=False, use_safetensors=True, dtype="float32"
                 )
             except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-                raise BackboneError(explain(name, error, "translation model")) from None
+                raise BackboneError(explain(name, error, _WHAT) + _hint(error)) from None
         return cls(model, tokenizer)
 
     def translate(self, texts: Sequence[str]) -> list[str | None]:
@@ -101,16 +109,10 @@ class Translator:
         return translations
 
 
-def _tokenizer(transformers: Any, source: str, config: Any) -> Any:
-    try:
-        return transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (ValueError, ImportError):
-        if importlib.util.find_spec("sentencepiece") is None:
-            raise BackboneError(
-                f"the tokenizer of {source} ({config.model_type}) may need the package sentencepiece, which is not installed: "
-                "pip install sentencepiece"
-            ) from None
-        raise
+def _hint(error: Exception) -> str:
+    """Without sentencepiece, transformers 5 does not know Marian's tokenizers, and its message is about something else."""
+    is_missing = "okenizer" in str(error) and importlib.util.find_spec("sentencepiece") is None
+    return "; it may need the package sentencepiece, which is not installed: pip install sentencepiece" if is_missing else ""
 
 
 def _joined(parts: Sequence[tuple[str | None, str]]) -> str | None:

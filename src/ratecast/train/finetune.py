@@ -157,9 +157,7 @@ class _Tuning:
         config, encoder, training = run.config, self._backbone.encoder, parts["train"]
         precision = saved.precision if saved else choose_precision(config.train.precision)
         rater = _rater(self._backbone, scale, training.rated(), config.with_values(precision=precision))
-        for trained in (config.backbone.trained_layers, None):  # refused if there are not so many; speed is that of all
-            set_trained(self._backbone.model, trained_layers=trained, train_embeddings=config.backbone.train_embeddings)
-        top_layers(self._backbone.model, config.strengthen.reinitialised_layers)
+        set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
         seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision, self.networks)
@@ -324,15 +322,12 @@ class _Tuning:
 
 def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: FitConfig) -> Rater:
     settings = config.backbone
-    layers = len(transformer_layers(backbone.model))
-    # No layer below the one whose outputs are stored can be pooled.
-    pooled = min(settings.pooled_layers, settings.trained_layers + 1 if settings.trained_layers else layers)
-    width, smoothing = pooled * backbone.width, config.train.label_smoothing
+    width, smoothing = settings.pooled_layers * backbone.width, config.train.label_smoothing
     return Rater(
         backbone.model,
         create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
         pooling=settings.pooling,
-        pooled_layers=pooled,
+        pooled_layers=settings.pooled_layers,
         precision=PRECISIONS[config.train.precision],
     )
 

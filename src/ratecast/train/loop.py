@@ -260,11 +260,21 @@ def _progress(state: TrainingState) -> float:
     return 1.0 if state.seconds >= state.allowed_seconds else max(done, state.seconds / state.allowed_seconds)
 
 
-def _accelerator(run: Run) -> Accelerator:
-    track: TrackConfig = run.config.track
+def wanted_trackers(track: TrackConfig) -> list[str]:
+    """Names of the trackers that are asked for.
+
+    Raises:
+        MissingExtraError: if one of them is not installed.
+    """
     trackers = [name for name, wanted in (("tensorboard", track.tensorboard), ("wandb", track.wandb)) if wanted]
     for name in trackers:
         require(name, "track", f"logging to {name}")
+    return trackers
+
+
+def _accelerator(run: Run) -> Accelerator:
+    track: TrackConfig = run.config.track
+    trackers = wanted_trackers(track)
     accelerator = Accelerator(log_with=trackers or None, project_dir=str(run.log_folder))
     if trackers:
         settings = {

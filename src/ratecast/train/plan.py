@@ -62,9 +62,13 @@ class Plan:
     def resolve(self, config: FitConfig) -> FitConfig:
         """The settings with everything filled in that was left to the plan."""
         every = self.trained_layers == self.layers
+        pooled = config.backbone.pooled_layers
+        if not every and config.backbone.trained_layers is None:  # below the topmost frozen layer no outputs are stored
+            pooled = min(pooled, self.trained_layers + 1)
         return config.with_values(
             max_tokens=self.max_tokens,
             trained_layers=None if every else self.trained_layers,
+            pooled_layers=pooled,
             epochs=self.epochs,
             precision=self.precision,
         )
@@ -168,7 +172,7 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
     """Time a batch through the network, without and with gradients. The network is left as it was.
 
     Args:
-        rater: the network, with the weights that may be trained marked.
+        rater: the network, with all layers to be trained.
         texts: some reviews, at most 16 of which are used.
         settings: how to pad them.
     """
@@ -188,11 +192,9 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
         rater.vectors(ids, mask).square().mean().backward()  # type: ignore[no-untyped-call]
         rater.zero_grad()
 
-    can_train = any(weight.requires_grad for weight in rater.backbone.parameters())
-    encoding = tokens / _least_seconds(encode)
-    training = tokens / _least_seconds(train) if can_train else encoding / 3
+    speed = Speed(encoding=tokens / _least_seconds(encode), training=tokens / _least_seconds(train))
     rater.train(was_training)
-    return Speed(encoding=encoding, training=training)
+    return speed
 
 
 def _least_seconds(work: Callable[[], None], rounds: int = 3) -> float:
