@@ -26,19 +26,14 @@ def test_example() -> None:
         ('"No." Never.', ['"No."', "Never."]),
         ("Title\n\n a text", ["Title", "a text"]),
         ("\u4e0d\u9519\uff01\u5f88\u597d\u3002", ["\u4e0d\u9519\uff01", "\u5f88\u597d\u3002"]),
-        ("one two three four five", ["one two", "three four", "five"]),
+        ("one two three four five", ["one two", "three", "four five"]),
         ("x" * 20, ["x" * 10, "x" * 10]),
         ("", []),
     ],
 )
 def test_sentences_and_halves_of_long_ones(text: str, expected: list[str]) -> None:
     found = [piece for piece, _ in pieces(text, fits) if piece.strip()]
-    if text.startswith("one"):
-        assert " ".join(found) == text
-        assert all(word in text.split() for piece in found for word in piece.split())
-        assert all(map(fits, found))
-    else:
-        assert found == expected
+    assert found == expected
 
 
 @given(st.text(alphabet='ab .!?\n\u3002"', max_size=80))
