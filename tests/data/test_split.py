@@ -47,6 +47,13 @@ def check_parts(reviews: Reviews, split: Split) -> None:
         assert sum(bool(group & part) for part in parts[:3]) <= 1, "copies lie on two sides"
 
 
+@pytest.mark.parametrize(("count", "validation"), [(100, 25), (500, 100), (1000, 100), (3000, 300)])
+def test_few_reviews_are_validated_on_a_larger_share_of_them(count: int, validation: int) -> None:
+    split = split_reviews(made_reviews(count), SplitConfig(), SCALE, seed=0)
+    assert len(split.validation) == pytest.approx(validation, abs=4)
+    assert len(split.test) == pytest.approx(count / 10, abs=4)
+
+
 @pytest.mark.parametrize("by", ["random", "user", "item", "time"])
 def test_copies_stay_together_and_a_seed_repeats(by: SplitBy) -> None:
     reviews = made_reviews(count=600) if by in ("random", "time") else replace(made_reviews(), user=None, item=None)
@@ -148,7 +155,7 @@ def test_a_part_that_the_column_does_not_name_is_taken_from_training(mark: str, 
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice(WORDS, 10)) for _ in range(300)]
     reviews = Reviews(text=strings(texts), rating=np.tile([1.0, 5.0, 4.0], 100), split=strings(marks * 30))
-    split = split_reviews(reviews, SplitConfig(by="column"), SCALE, seed=0)
+    split = split_reviews(reviews, SplitConfig(by="column", validation_fraction=0.1), SCALE, seed=0)
     assert (len(split.validation), len(split.test)) == (validation, test)
 
 
@@ -183,7 +190,7 @@ def test_large_groups_alone_fill_every_part() -> None:
 def test_no_test_part_is_made_when_none_is_wanted() -> None:
     split = split_reviews(made_reviews(), SplitConfig(test_fraction=0.0), SCALE, seed=0)
     assert len(split.test) == 0
-    assert len(split.validation) == 60
+    assert len(split.validation) == 100
 
 
 def test_missing_ratings_are_refused() -> None:

@@ -146,7 +146,7 @@ def _faults(config: FitConfig) -> Iterator[str]:
 def _combined_faults(config: FitConfig) -> Iterator[str]:
     if config.backbone.max_tokens is not None and config.backbone.max_tokens < 8:
         yield f"max_tokens must be at least 8, found {config.backbone.max_tokens}"
-    if config.split.validation_fraction + config.split.test_fraction > 0.9:
+    if (config.split.validation_fraction or 0.1) + config.split.test_fraction > 0.9:
         yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
     if config.split.validation_fraction == 0:
         yield "validation_fraction must be above 0: training stops on the validation reviews"

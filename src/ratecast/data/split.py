@@ -29,6 +29,11 @@ PART_NAMES: Final = {
 """What a split column may say, in any case."""
 
 
+_VALIDATION: Final = 0.1
+_ENOUGH_VALIDATION: Final = 100
+_MOST_VALIDATION: Final = 0.25
+"""Share of the reviews for validation: a tenth, but enough of them to choose by, and no more than a quarter."""
+
 STOPPING_REVIEWS: Final = 1000
 """Validation reviews that are scored while training, at most: scoring more would take the time from training."""
 
@@ -103,7 +108,10 @@ class _Task:
 
     @property
     def fractions(self) -> tuple[float, float]:
-        return self.config.validation_fraction, self.config.test_fraction
+        validation = self.config.validation_fraction
+        if validation is None:
+            validation = min(_MOST_VALIDATION, max(_VALIDATION, _ENOUGH_VALIDATION / len(self.reviews)))
+        return validation, self.config.test_fraction
 
 
 def _by_chance(task: _Task) -> IntArray:
