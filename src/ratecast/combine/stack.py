@@ -9,7 +9,7 @@ import numpy as np
 from ratecast.combine.blend import Blend, fit_blend
 from ratecast.combine.decide import fit_thresholds
 from ratecast.combine.effects import Effects, fit_effects
-from ratecast.combine.folds import out_of_fold_probabilities
+from ratecast.combine.out_of_fold import out_of_fold_probabilities
 from ratecast.combine.intervals import Intervals
 from ratecast.model.store import Component, create_component
 from ratecast.records import Reviews
