@@ -294,6 +294,19 @@ def test_time_limit_is_kept_and_ends_the_schedule(parts: Parts, run_of: RunOf) -
     assert tuned.result.steps > 10
 
 
+def test_a_resumed_run_keeps_to_a_smaller_limit(parts: Parts, run_of: RunOf) -> None:
+    settings = {"epochs": 10_000.0, "patience": 100_000, "checkpoint_seconds": 1e-9}
+    begun = time.monotonic()
+    run = replace(run_of(**settings), reporter=InterruptingReporter(3))
+    with pytest.raises(StoppedError):
+        tune_within(parts, run, lambda: begun + 600 - time.monotonic())
+    started = time.monotonic()
+    tuned = tune_within(parts, run_of(resume=True, **settings), lambda: started + 4 - time.monotonic())
+    assert time.monotonic() - started < 12
+    assert tuned.result.stopped_by == "time budget"
+    assert tuned.result.steps > 3
+
+
 def test_no_time_at_all_is_not_worth_a_start(parts: Parts, run_of: RunOf) -> None:
     assert finetune(parts, SCALE, run_of(), time_left=lambda: 0.0, reviews_after=0) is None
 
