@@ -14,6 +14,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ratecast.errors import ConfigError, ModelFolderError
@@ -305,6 +306,16 @@ def test_a_resumed_run_keeps_to_a_smaller_limit(parts: Parts, run_of: RunOf) -> 
     assert time.monotonic() - started < 12
     assert tuned.result.stopped_by == "time budget"
     assert tuned.result.steps > 3
+
+
+def test_a_checkpoint_of_a_gpu_is_gone_on_with_on_a_processor(parts: Parts, run_of: RunOf) -> None:
+    with pytest.raises(StoppedError):
+        tune(parts, replace(run_of(steps=8, checkpoint_seconds=1e-9), reporter=InterruptingReporter(3)))
+    path = run_of().folder / CHECKPOINT_FILE
+    with safe_open(path, framework="pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    save_file(tensors | {"random_cuda": torch.zeros(16, dtype=torch.uint8)}, path, metadata=metadata)
+    assert tune(parts, run_of(steps=8, resume=True)).result.steps == 8
 
 
 def test_no_time_at_all_is_not_worth_a_start(parts: Parts, run_of: RunOf) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from ratecast.config import FitConfig
@@ -254,22 +255,23 @@ class _Tuning:
 def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: FitConfig) -> Rater:
     settings = config.backbone
     width, smoothing = settings.pooled_layers * backbone.width, config.train.label_smoothing
-    return Rater(
+    rater = Rater(
         backbone.model,
         create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
         pooling=settings.pooling,
         pooled_layers=settings.pooled_layers,
         precision=PRECISIONS[config.train.precision],
     )
+    return rater.to(PartialState().device)  # where training will be, so that speed is measured and texts are encoded there
 
 
 def _probabilities(rater: Rater, vectors: Tensor) -> FloatArray:
     with torch.no_grad():
-        return _distribution(rater, rater.head(vectors))
+        return _distribution(rater, rater.head(vectors.to(rater.head.linear.weight.device)))
 
 
 @torch.no_grad()
 def _distribution(rater: Rater, outputs: Tensor) -> FloatArray:
-    found = rater.head.probabilities(outputs).double()
-    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).cpu().numpy()
+    found = rater.head.probabilities(outputs).cpu().double()  # not every device has double precision
+    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).numpy()
     return probabilities
