@@ -105,6 +105,8 @@ def prepare_job(
         check_finetuning(config, scale, loaded.reviews.rated())
     split = split_reviews(loaded.reviews, config.split, scale, config.seed)
     parts = {name: loaded.reviews.take(getattr(split, name)) for name in ("train", "validation", "test")}
+    if scale.is_continuous:  # its range is that of all reviews, its bins those of the training reviews alone
+        scale = RatingScale.continuous(parts["train"].rated(), scale.low, scale.high)
     left_out = loaded.reviews.id[split.left_out]
     spared = f", {len(left_out)} left out that would leak" if len(left_out) else ""
     reporter.tell("split: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()) + spared)
