@@ -11,7 +11,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from ratecast.config import FitConfig
-from ratecast.data.split import stopping_rows
+from ratecast.data.split import judged_reviews, sampled_rows, stopping_rows
 from ratecast.model.backbone import Backbone, load_backbone, set_trained, transformer_layers
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
@@ -46,6 +46,7 @@ class FineTuned:
         before: level probabilities of the judged reviews by a linear head on the untrained backbone, ``(review, level)``; None
             where the time is too short for it.
         before_seconds: time that this head and its vectors took.
+        judged: how many test reviews the time allows to judge on.
         reviews: training reviews that were used.
         shortened: those of them that were too long to be read whole.
     """
@@ -57,6 +58,7 @@ class FineTuned:
     validation: FloatArray
     before: FloatArray | None
     before_seconds: float
+    judged: int
     reviews: int
     shortened: int
 
@@ -68,6 +70,7 @@ def finetune(
     *,
     time_left: Callable[[], float] | None,
     reviews_after: int,
+    seconds_after: float = 0.0,
     judged: str = "test",
 ) -> FineTuned | None:
     """Fine-tune the configured backbone.
@@ -77,7 +80,9 @@ def finetune(
         scale: their rating scale.
         run: settings and places; its ``allowed_seconds`` are set here from the time that is left.
         time_left: seconds that are left for training and scoring; None without a limit.
-        reviews_after: how many reviews must be scored after training, within the time that is left.
+        reviews_after: how many reviews are to be scored after training, within the time that is left; fewer of them, drawn at
+            random, where that would take more than a fifth of it.
+        seconds_after: what each of them takes besides the backbone, in seconds.
         judged: the part that the untrained backbone is judged on.
 
     Returns:
@@ -87,11 +92,13 @@ def finetune(
         BackboneError, ConfigError, DataError, OutputError: as `load_backbone`, `create_head`, `review_weights` and `train` do.
     """
     torch.manual_seed(run.config.seed)
-    tuning = _Tuning(parts, scale, run, time_left, reviews_after)
+    tuning = _Tuning(parts, scale, run, time_left, reviews_after=reviews_after, seconds_after=seconds_after)
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe())
-    return tuning.run(None if judged == "validation" else parts[judged])
+    if judged == "validation":
+        return tuning.run(None)
+    return tuning.run(parts[judged].take(sampled_rows(len(parts[judged]), tuning.judged, run.config.seed)))
 
 
 class _Tuning:
@@ -103,9 +110,12 @@ class _Tuning:
         scale: RatingScale,
         run: Run,
         time_left: Callable[[], float] | None,
+        *,
         reviews_after: int,
+        seconds_after: float,
     ) -> None:
-        self._time_left, self._reviews_after = time_left, reviews_after
+        self._time_left, self._reviews_after, self._seconds_after = time_left, reviews_after, seconds_after
+        self.judged = len(parts.get("test", ()))
         self._validation_reviews = len(stopping_rows(len(parts["validation"])))
         self._augmentation = Augmentation.create(run.config.strengthen, run.config.seed)
         saved = load_plan(run.folder, run.fingerprint) if run.resume else None
@@ -138,9 +148,14 @@ class _Tuning:
         set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
-        seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision)
+        reviews_per_second = speed.encoding / float(texts.lengths.mean())
+        if self._time_left is not None:
+            each = 1 / (reviews_per_second * _EXPORTED_SPEED[precision]) + self._seconds_after
+            self.judged = judged_reviews(self.judged, seconds=self._time_left(), seconds_per_review=each)
+            self._reviews_after = min(self._reviews_after, self.judged)
+        seconds = self._seconds(reviews_per_second, precision)
         if seconds is not None:  # the head is fitted to the validation reviews too
-            seconds -= self._validation_reviews * float(texts.lengths.mean()) / speed.encoding
+            seconds -= self._validation_reviews / reviews_per_second
         plan = saved or make_plan(
             texts.lengths,
             speed,
@@ -159,7 +174,8 @@ class _Tuning:
         scored = (
             2 * self._validation_reviews / reviews_per_second
         )  # once the time is over: the last evaluation, and for the blend
-        return self._time_left() - scored - self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
+        each = 1 / (reviews_per_second * _EXPORTED_SPEED[precision]) + self._seconds_after
+        return self._time_left() - scored - self._reviews_after * each
 
     @property
     def _left(self) -> float | None:
@@ -205,6 +221,7 @@ class _Tuning:
             validation=_distribution(rater, found),
             before=before,
             before_seconds=before_seconds,
+            judged=self.judged,
             reviews=self.plan.reviews,
             shortened=int(texts["train"].shortened.sum()),
         )
