@@ -21,6 +21,7 @@ from ratecast.fitting import prepare_job
 from ratecast.job import fingerprint
 from ratecast.progress import Advance, SilentReporter
 from ratecast.records import Reviews
+from ratecast.scale import RatingScale
 
 FitTiny = Callable[..., Predictor]
 GRADES = ("awful", "bad", "fine", "good", "great")
@@ -250,6 +251,17 @@ def test_without_time_to_train_the_backbone_is_not_asked_for(tmp_path: Path) -> 
     config = FitConfig().with_values(backbone="./absent", head="gadzooks", time_budget="5s")
     job = prepare_job(frame_of(60), out=tmp_path / "model", config=config, reporter=SilentReporter())
     assert len(job.parts["train"]) == 48
+
+
+@pytest.mark.parametrize("scale", [None, "0..2000"])
+def test_the_bins_of_a_continuous_scale_are_those_of_the_training_ratings(tmp_path: Path, scale: str | None) -> None:
+    ratings = np.random.default_rng(0).exponential(100, 300)
+    config = FitConfig().with_values(time_budget="5s", scale=scale)
+    texts = frame_of(300)["review"].to_list()
+    job = prepare_job(None, texts, ratings, out=tmp_path / "model", config=config, reporter=SilentReporter())
+    low, high = (ratings.min(), ratings.max()) if scale is None else (0.0, 2000.0)
+    assert job.scale == RatingScale.continuous(job.parts["train"].rated(), low, high)
+    assert job.scale != RatingScale.continuous(ratings, low, high)
 
 
 def test_output_that_holds_something_else_is_refused_at_once(fit_tiny: FitTiny, tmp_path: Path) -> None:

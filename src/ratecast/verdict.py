@@ -9,10 +9,10 @@ from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack
 from ratecast.config import translation_models
 from ratecast.data import copy_groups
-from ratecast.data.split import stopping_rows
 from ratecast.evaluate.metrics import root_mean_squared_error
 from ratecast.job import Job
 from ratecast.predict import Predictor
+from ratecast.records import Reviews
 from ratecast.scale import FloatArray
 
 if TYPE_CHECKING:
@@ -37,14 +37,19 @@ class Verdict:
 
 
 def judge(
-    predictor: Predictor, job: Job, tuned: "FineTuned | None", baselines: Mapping[str, Baseline], stack: Stack
+    predictor: Predictor,
+    job: Job,
+    tuned: "FineTuned | None",
+    baselines: Mapping[str, Baseline],
+    stack: Stack,
+    *,
+    reviews: Reviews,
 ) -> Verdict:
-    """Compare the model, as it will be loaded, with its baselines.
+    """Compare the model, as it will be loaded, with its baselines, on the reviews that `Job.judged` gave.
 
     Without test reviews the table is about validation reviews, each predicted by baselines that did not learn from it and by a
     blend that was fitted without it.
     """
-    reviews = job.parts[job.judged_name]
     if job.judged_name == "test":
         texts = reviews.joined()
         members = predictor.members(texts, job.reporter)
@@ -53,9 +58,7 @@ def judge(
         }
         found = predictor.combined(members, reviews)
     else:
-        rows = stopping_rows(len(reviews))
-        reviews = reviews.take(rows)
-        entries = {name: made.validation[rows] for name, made in baselines.items()}
+        entries = {name: made.validation for name, made in baselines.items()}
         members = entries if tuned is None else entries | {GRAPH: tuned.validation}
         found = stack.held_out
     seconds = {name: made.seconds for name, made in baselines.items()}
@@ -95,6 +98,9 @@ def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -
         found.append(f"Prediction intervals: {coverage.summary()}.")
     if (warning := stack.intervals.warning()) is not None:
         found.append(f"Prediction intervals: {warning}.")
+    judged, part = len(verdict.assessment.ratings), len(job.parts[job.judged_name])
+    if job.judged_name == "test" and judged < part:
+        found.append(f"The table is about {judged:,} of the {part:,} test reviews, drawn at random: the time was short.")
     if job.judged_name == "validation":
         found.append(
             "No test part was set apart: the table is about validation reviews, which training was stopped by, and flatters a "

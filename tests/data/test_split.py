@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ratecast.config import SplitBy, SplitConfig
-from ratecast.data.split import Split, split_reviews
+from ratecast.data.split import Split, judged_reviews, sampled_rows, split_reviews
 from ratecast.errors import DataError
 from ratecast.records import Reviews, strings
 from ratecast.scale import RatingScale
@@ -205,3 +205,20 @@ def test_continuous_scale_is_stratified_by_bins() -> None:
     split = split_reviews(Reviews.from_texts(texts, ratings), SplitConfig(), RatingScale.continuous(ratings), seed=0)
     assert len(split.test) == 50
     assert ratings[split.test].mean() == pytest.approx(ratings.mean(), abs=5)
+
+
+def test_a_sample_is_drawn_from_all_over_and_is_the_same_each_time() -> None:
+    rows = sampled_rows(10_000, 500, seed=3)
+    assert len(set(rows.tolist())) == 500
+    assert (np.diff(rows) > 0).all()
+    assert abs(rows.mean() - 5000) < 400
+    np.testing.assert_array_equal(rows, sampled_rows(10_000, 500, seed=3))
+    assert sampled_rows(4, 9, seed=0).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("reviews", "seconds", "expected"),
+    [(100_000, 600.0, 12_000), (100_000, 30.0, 2_000), (100_000, -5.0, 2_000), (700, 1.0, 700), (100_000, np.inf, 100_000)],
+)
+def test_judging_takes_a_fifth_of_the_time(reviews: int, seconds: float, expected: int) -> None:
+    assert judged_reviews(reviews, seconds=seconds, seconds_per_review=0.01) == expected

@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from ratecast.config import FitConfig
-from ratecast.data.split import stopping_rows
+from ratecast.data.split import judged_reviews, sampled_rows, stopping_rows
 from ratecast.model.backbone import Backbone, load_backbone, set_trained, transformer_layers
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
@@ -46,6 +47,7 @@ class FineTuned:
         before: level probabilities of the judged reviews by a linear head on the untrained backbone, ``(review, level)``; None
             where the time is too short for it.
         before_seconds: time that this head and its vectors took.
+        judged: how many test reviews the time allows to judge on.
         reviews: training reviews that were used.
         shortened: those of them that were too long to be read whole.
         ensemble: the networks that this one learnt from besides the ratings, None without any.
@@ -59,6 +61,7 @@ class FineTuned:
     validation: FloatArray
     before: FloatArray | None
     before_seconds: float
+    judged: int
     reviews: int
     shortened: int
     ensemble: Ensemble | None
@@ -72,6 +75,7 @@ def finetune(
     *,
     time_left: Callable[[], float] | None,
     reviews_after: int,
+    seconds_after: float = 0.0,
     judged: str = "test",
 ) -> FineTuned | None:
     """Fine-tune the configured backbone; with an ensemble, one network for each member and one that learns from them.
@@ -81,7 +85,9 @@ def finetune(
         scale: their rating scale.
         run: settings and places; its ``allowed_seconds`` are set here from the time that is left.
         time_left: seconds that are left for training and scoring; None without a limit.
-        reviews_after: how many reviews must be scored after training, within the time that is left.
+        reviews_after: how many reviews are to be scored after training, within the time that is left; fewer of them, drawn at
+            random, where that would take more than a fifth of it.
+        seconds_after: what each of them takes besides the backbone, in seconds.
         judged: the part that the untrained backbone is judged on.
 
     Returns:
@@ -94,11 +100,15 @@ def finetune(
     translating = run.config.strengthen.back_translation is not None
     paraphrases = back_translate(run, parts["train"].joined(), time_left) if translating else None
     torch.manual_seed(run.config.seed)
-    tuning = _Tuning(parts, scale, run, time_left, reviews_after, paraphrases=paraphrases)
+    tuning = _Tuning(
+        parts, scale, run, time_left, reviews_after=reviews_after, seconds_after=seconds_after, paraphrases=paraphrases
+    )
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe(tuning.networks))
-    return tuning.run(None if judged == "validation" else parts[judged])
+    if judged == "validation":
+        return tuning.run(None)
+    return tuning.run(parts[judged].take(sampled_rows(len(parts[judged]), tuning.judged, run.config.seed)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +134,13 @@ class _Tuning:
         scale: RatingScale,
         run: Run,
         time_left: Callable[[], float] | None,
-        reviews_after: int,
         *,
+        reviews_after: int,
+        seconds_after: float,
         paraphrases: list[str | None] | None,
     ) -> None:
-        self._time_left, self._reviews_after = time_left, reviews_after
+        self._time_left, self._reviews_after, self._seconds_after = time_left, reviews_after, seconds_after
+        self.judged = len(parts.get("test", ()))
         self._training_reviews, self._validation_reviews = len(parts["train"]), len(stopping_rows(len(parts["validation"])))
         self._members = run.config.strengthen.ensemble if run.config.strengthen.ensemble > 1 else 0
         self.networks = self._members + 1
@@ -160,9 +172,14 @@ class _Tuning:
         set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
-        seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision, self.networks)
+        reviews_per_second = speed.encoding / float(texts.lengths.mean())
+        if self._time_left is not None:
+            each = 1 / (reviews_per_second * _EXPORTED_SPEED[precision]) + self._seconds_after
+            self.judged = judged_reviews(self.judged, seconds=self._time_left(), seconds_per_review=each)
+            self._reviews_after = min(self._reviews_after, self.judged)
+        seconds = self._seconds(reviews_per_second, precision, self.networks)
         if seconds is not None:  # the head is fitted to the validation reviews too
-            seconds -= self._validation_reviews * float(texts.lengths.mean()) / speed.encoding
+            seconds -= self._validation_reviews / reviews_per_second
         plan = saved or make_plan(
             texts.lengths,
             speed,
@@ -181,8 +198,8 @@ class _Tuning:
         # Once the time of a network is over: the last evaluation, and for the blend.
         scored = 2 * self._validation_reviews / reviews_per_second
         taught = (networks - 1) * (scored + self._training_reviews / reviews_per_second)
-        after = scored + self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
-        return (self._time_left() - after - taught) / networks
+        each = 1 / (reviews_per_second * _EXPORTED_SPEED[precision]) + self._seconds_after
+        return (self._time_left() - scored - self._reviews_after * each - taught) / networks
 
     def _left(self, networks: int) -> float | None:
         return self._seconds(self._reviews_per_second, self.plan.precision, networks)
@@ -207,6 +224,7 @@ class _Tuning:
             validation=trained.probabilities("validation"),
             before=before,
             before_seconds=before_seconds,
+            judged=self.judged,
             reviews=self.plan.reviews,
             shortened=int(texts["train"].shortened.sum()),
             ensemble=ensemble,
@@ -323,22 +341,23 @@ class _Tuning:
 def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: FitConfig) -> Rater:
     settings = config.backbone
     width, smoothing = settings.pooled_layers * backbone.width, config.train.label_smoothing
-    return Rater(
+    rater = Rater(
         backbone.model,
         create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
         pooling=settings.pooling,
         pooled_layers=settings.pooled_layers,
         precision=PRECISIONS[config.train.precision],
     )
+    return rater.to(PartialState().device)  # where training will be, so that speed is measured and texts are encoded there
 
 
 def _probabilities(rater: Rater, vectors: Tensor) -> FloatArray:
     with torch.no_grad():
-        return _distribution(rater, rater.head(vectors))
+        return _distribution(rater, rater.head(vectors.to(rater.head.linear.weight.device)))
 
 
 @torch.no_grad()
 def _distribution(rater: Rater, outputs: Tensor) -> FloatArray:
-    found = rater.head.probabilities(outputs).double()
-    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).cpu().numpy()
+    found = rater.head.probabilities(outputs).cpu().double()  # not every device has double precision
+    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).numpy()
     return probabilities

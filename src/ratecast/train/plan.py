@@ -189,7 +189,9 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
             rater.vectors(ids, mask)[0, 0].item()
 
     def train() -> None:
-        rater.vectors(ids, mask).square().mean().backward()  # type: ignore[no-untyped-call]
+        loss = rater.vectors(ids, mask).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss.item()  # a GPU has done its work only then
         rater.zero_grad()
 
     speed = Speed(encoding=tokens / _least_seconds(encode), training=tokens / _least_seconds(train))

@@ -10,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from ratecast.config import FitConfig, TrackConfig
 from ratecast.data import Source
+from ratecast.data.split import sampled_rows
 from ratecast.errors import ConfigError, require
-from ratecast.fitting import LEAST_SECONDS, prepare_job, run_job
-from ratecast.job import Clock, Job
+from ratecast.fitting import prepare_job, run_job
+from ratecast.job import LEAST_SECONDS, Clock, Job
 from ratecast.predict import Predictor
 from ratecast.progress import ConsoleReporter, Reporter, SilentReporter
 from ratecast.records import Reviews
@@ -176,8 +175,7 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
 
 
 def _sample(validation: Reviews, seed: int) -> Reviews:
-    rows = np.random.default_rng(seed).permutation(len(validation))[:_TIMED_REVIEWS]
-    return validation.take(np.sort(rows))
+    return validation.take(sampled_rows(len(validation), _TIMED_REVIEWS, seed))
 
 
 def _best_job(job: Job, search: "Search") -> Job:
