@@ -66,6 +66,17 @@ def test_a_member_of_pure_noise_is_mostly_left_out() -> None:
     assert left_out >= 7
 
 
+def test_few_reviews_leave_no_member_out() -> None:
+    """A good member that thirty reviews happen to speak against would be gone for good."""
+    against = 0
+    for seed in range(12):
+        ratings, (good, weak) = simulated(30, 0.7, 3.0, seed=seed)
+        fitted = fit_blend({"good": good, "weak": weak}, ratings, SCALE)
+        against += fitted.losses["good"] < fitted.losses["good + weak"]
+        assert fitted.blend.members == ("good", "weak")
+    assert against
+
+
 def test_a_model_that_is_too_sure_is_cooled() -> None:
     ratings, (model,) = simulated(2000, 0.8)
     sure = normal(3 * np.log(np.maximum(model, 1e-12)))

@@ -21,6 +21,9 @@ from ratecast.scale import FloatArray, IntArray, RatingScale
 FEW_REVIEWS: Final = 10
 """With fewer held-out reviews nothing is fitted: all members have equal weights."""
 
+ENOUGH_TO_CHOOSE: Final = 100
+"""With fewer held-out reviews all members are pooled: the loss of so few is too uncertain to leave one out by."""
+
 WEIGHT_PENALTY: Final = 1.0
 BIAS_PENALTY: Final = 2.0
 """Penalties on the squared distance from plain equal weights and from no bias, in units of one held-out review's loss."""
@@ -108,7 +111,7 @@ def fit_blend(
     """Choose which members to pool, and fit their weights and the levels' calibration, on held-out reviews.
 
     Every choice of members is cross-validated, and the one with the least loss is taken: a member that does not help on
-    reviews that its weight was not fitted on is left out. The loss is that of the mixed head, negative log-likelihood plus
+    reviews that its weight was not fitted on is left out (fewer than 100 reviews cannot tell that). The loss is that of the mixed head, negative log-likelihood plus
     squared error of the expected rating in units of the ratings' standard deviation, so that both the distribution and its
     mean are right. Penalties keep few reviews from moving the weights far from equal ones.
 
@@ -142,7 +145,7 @@ def fit_blend(
             held_out[folds == fold] = _softmax(task.take(folds == fold).logits(task.take(folds != fold).solve()))
         loss = float(counts @ task.losses(held_out) / len(truth))
         losses[" + ".join(chosen)] = loss
-        if best is None or loss < best[0]:
+        if best is None or loss < best[0] or len(truth) < ENOUGH_TO_CHOOSE:  # the last choice is all members
             best = (loss, chosen, held_out)
     if best is None:
         raise ValueError("nothing to blend")
