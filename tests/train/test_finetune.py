@@ -309,13 +309,19 @@ def test_a_resumed_run_keeps_to_a_smaller_limit(parts: Parts, run_of: RunOf) -> 
     assert tuned.result.steps > 3
 
 
-def test_a_checkpoint_of_a_gpu_is_gone_on_with_on_a_processor(parts: Parts, run_of: RunOf) -> None:
+def test_a_checkpoint_of_a_gpu_is_gone_on_with_on_a_processor(
+    parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("there is no GPU")
+
     with pytest.raises(StoppedError):
         tune(parts, replace(run_of(steps=8, checkpoint_seconds=1e-9), reporter=InterruptingReporter(3)))
     path = run_of().folder / CHECKPOINT_FILE
     with safe_open(path, framework="pt") as file:
         tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     save_file(tensors | {"random_cuda": torch.zeros(16, dtype=torch.uint8)}, path, metadata=metadata)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", refuse)
     assert tune(parts, run_of(steps=8, resume=True)).result.steps == 8
 
 
