@@ -250,7 +250,7 @@ def test_what_cannot_be_trained_is_told_before_any_work(
 def test_without_time_to_train_the_backbone_is_not_asked_for(tmp_path: Path) -> None:
     config = FitConfig().with_values(backbone="./absent", head="gadzooks", time_budget="5s")
     job = prepare_job(frame_of(60), out=tmp_path / "model", config=config, reporter=SilentReporter())
-    assert len(job.parts["train"]) == 48
+    assert len(job.parts["train"]) == 39
 
 
 @pytest.mark.parametrize("scale", [None, "0..2000"])

@@ -111,9 +111,10 @@ def fit_blend(
     """Choose which members to pool, and fit their weights and the levels' calibration, on held-out reviews.
 
     Every choice of members is cross-validated, and the one with the least loss is taken: a member that does not help on
-    reviews that its weight was not fitted on is left out (fewer than 100 reviews cannot tell that). The loss is that of the mixed head, negative log-likelihood plus
-    squared error of the expected rating in units of the ratings' standard deviation, so that both the distribution and its
-    mean are right. Penalties keep few reviews from moving the weights far from equal ones.
+    reviews that its weight was not fitted on is left out, which fewer than 100 reviews cannot tell. The loss is that of the
+    mixed head, negative log-likelihood plus squared error of the expected rating in units of the ratings' standard deviation,
+    so that both the distribution and its mean are right. Penalties keep few reviews from moving the weights far from equal
+    ones.
 
     Args:
         members: probabilities of each model by name, shape ``(review, level)``, on reviews that none of them learned from.
