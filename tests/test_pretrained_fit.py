@@ -47,7 +47,7 @@ def test_the_backbone_is_pretrained_on_training_texts_alone_and_resumed(
         seen.append(texts)
         return pretrain_texts(texts, **arguments)
 
-    def stop(job: Any, resume: bool) -> None:
+    def stop(job: Any, resume: bool, seconds_per_review: float) -> None:
         start.append(job.config.backbone.backbone)
         raise KeyboardInterrupt
 

@@ -23,7 +23,7 @@ from ratecast.config.stages import (
     TrackConfig,
     TrainConfig,
 )
-from ratecast.config.values import parse_duration
+from ratecast.config.values import parse_duration, translation_models
 from ratecast.errors import ConfigError
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "TrainConfig",
     "parse_duration",
     "setting_names",
+    "translation_models",
 ]
 
 
@@ -67,7 +68,7 @@ class FitConfig(Settings):
         """What is wrong with settings together, or with one that has no range in common with others."""
         if self.backbone.max_tokens is not None and self.backbone.max_tokens < 8:
             yield f"max_tokens must be at least 8, found {self.backbone.max_tokens}"
-        if self.split.validation_fraction + self.split.test_fraction > 0.9:
+        if (self.split.validation_fraction or 0.1) + self.split.test_fraction > 0.9:
             yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
         if self.split.validation_fraction == 0:
             yield "validation_fraction must be above 0: training stops on the validation reviews"
@@ -75,6 +76,11 @@ class FitConfig(Settings):
             yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
         yield from _clashes(self.strengthen, self.backbone)
         yield from self._pretrain_faults()
+        if self.strengthen.back_translation is not None:
+            try:
+                translation_models(self.strengthen.back_translation)
+            except ConfigError as error:
+                yield str(error)
 
     def _pretrain_faults(self) -> Iterator[str]:
         if self.backbone.pretrain is None:
@@ -103,10 +109,10 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
             f"pooled_layers must be at most {trained + 1} with trained_layers={trained}, found {backbone.pooled_layers}: "
             "of the frozen layers only the topmost one's outputs are kept"
         )
-    if trained is not None and (strengthen.word_deletion or strengthen.synonyms):
+    if trained is not None and strengthen.changes_texts:
         yield (
-            f"word_deletion and synonyms change the training texts in each pass, but trained_layers={trained} computes the "
-            "frozen layers once: leave trained_layers unset, or these at 0"
+            "word_deletion, synonyms and back_translation change the training texts in each pass, but "
+            f"trained_layers={trained} computes the frozen layers once: leave trained_layers unset, or these off"
         )
     if strengthen.synonyms and strengthen.synonyms_file is None:
         yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"

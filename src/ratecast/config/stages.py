@@ -48,8 +48,9 @@ class SplitConfig:
 
     by: SplitBy = "random"
     """Divide at random (stratified by rating), by user or item (none on two sides), by time (test is the latest), by column."""
-    validation_fraction: float = 0.1
-    """Share of the reviews that training stops on and choices are made on."""
+    validation_fraction: float | None = None
+    """Share of the reviews that training stops on and choices are made on. A tenth by default; of fewer than 1,000 more,
+    up to a quarter: a handful cannot tell models apart."""
     test_fraction: float = 0.1
     """Share of the reviews that is used once, for the final table."""
 
@@ -143,9 +144,18 @@ class StrengthenConfig:
     """Probability that a word of a training text is replaced by one of its synonyms, drawn anew in each pass."""
     synonyms_file: str | None = None
     """Thesaurus for them in the MyThes format, such as Debian's mythes-en-us: /usr/share/mythes/th_en_US_v2.dat."""
+    back_translation: str | None = None
+    """Two translation models, there and back, separated by a comma: names on the Hugging Face hub or local folders, such as
+    Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en. In each pass half of the training texts are read as they come back.
+    Translating takes at most a fifth of the time; texts that it does not suffice for stay as they are."""
     ensemble: int = 1
     """Networks with seeds of their own that are fine-tuned first, and whose mean one more network learns from, beside the true
     ratings. Only that one is the model. They share the time; 1 trains the model alone."""
+
+    @property
+    def changes_texts(self) -> bool:
+        """Whether training texts read otherwise in each pass, so that no layer can be computed once for all of them."""
+        return bool(self.word_deletion or self.synonyms or self.back_translation)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,9 +107,7 @@ class Session:
         fingerprint = _fingerprint(config, corpus, language)
         path = self._working / CHECKPOINT_FILE
         saved = load_tensors(path, fingerprint, with_tensors=False) if self._resume else None
-        allowed = None if saved else self._plan(learner)
-        if saved:
-            learner.plan = PretrainingPlan.from_json(saved[0]["plan"])
+        allowed = self._plan(learner, None if saved is None else PretrainingPlan.from_json(saved[0]["plan"]))
         what = f"{objective.name}, up to {learner.plan.steps:,} steps of about {learner.units_per_step:,.0f} tokens"
         self._reporter.tell(f"pretraining {config.backbone}: {what}")
         return _Prepared(objective=objective, corpus=corpus, learner=learner, fingerprint=fingerprint, allowed_seconds=allowed)
@@ -127,14 +125,16 @@ class Session:
             mark_whole(folder, stamp)
         return found
 
-    def _plan(self, learner: PretrainingLearner) -> float | None:
-        """Plan for the time that is left, and return the part of it that is for training; None without a limit."""
+    def _plan(self, learner: PretrainingLearner, saved: PretrainingPlan | None) -> float | None:
+        """Plan for the time that is left, or go on with a plan, and return the time for training; None without a limit."""
+        learner.plan = saved or learner.plan
         budget = self._config.time_budget_seconds
         if budget is None:
             return None
         speed = learner.measure_speed()
         left = self._started + budget - time.monotonic() - _WRITING_SECONDS - speed[0]
-        learner.plan_for(max(left, 0.0), speed)
+        if saved is None:
+            learner.plan_for(max(left, 0.0), speed)
         allowed = left - learner.plan.held_out_batches * speed[1]  # the evaluation after the last step
         if allowed < _LEAST_STEPS * speed[0]:
             raise ConfigError(

@@ -1,8 +1,9 @@
 """What can be found wrong with the settings of fine-tuning before any work is done."""
 
-from ratecast.config import FitConfig
+from ratecast.config import FitConfig, translation_models
 from ratecast.model.backbone import check_backbone
 from ratecast.model.heads import create_head
+from ratecast.model.translate import check_translator
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.train.loop import wanted_trackers
 
@@ -16,7 +17,7 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
         ratings: rated reviews' ratings, shape ``(review,)``.
 
     Raises:
-        BackboneError: if the backbone cannot be found, or its folder lacks a file.
+        BackboneError: if the backbone or a translation model cannot be found, or its folder lacks a file.
         ConfigError: if the head is unknown or does not go with the scale or the settings, or the backbone has fewer layers or
             positions than asked for.
         MissingExtraError: if a tracker or the extra ``train`` is not installed.
@@ -24,4 +25,6 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
     wanted_trackers(config.track)
     smoothing = config.train.label_smoothing
     create_head(config.backbone.head, 1, scale, ratings, label_smoothing=smoothing)  # a narrow one, to hear what it refuses
+    for model in translation_models(config.strengthen.back_translation) if config.strengthen.back_translation else ():
+        check_translator(model)
     check_backbone(config.backbone, reinitialised_layers=config.strengthen.reinitialised_layers)

@@ -65,8 +65,8 @@ class Run:
         folder: where checkpoints go.
         fingerprint: hash of the data and of the settings that decide the weights.
         resume: whether to go on from the last checkpoint.
-        allowed_seconds: time for training, over all sessions of the run; None without a limit. A resumed run keeps to the
-            limit of its checkpoint.
+        allowed_seconds: time for training in this session; None without a limit. A resumed run keeps to the limit of its
+            checkpoint too, whichever comes first.
         reporter: shows the progress.
         log_folder: where trackers write.
         plan: what the settings were filled in from, to be kept in checkpoints.
@@ -120,6 +120,8 @@ class _Loop:
         torch.manual_seed(run.config.seed)
         found = load_checkpoint(run.folder, run.fingerprint, self._network, self._optimizer) if run.resume else None
         self._state = found or self._planned()
+        if found is not None and run.allowed_seconds is not None:
+            found.allowed_seconds = min(found.allowed_seconds or math.inf, found.seconds + run.allowed_seconds)
         self._average_decay = run.config.strengthen.average_decay
         if self._average_decay and not self._state.average:
             self._state.average = started_average(self._network)

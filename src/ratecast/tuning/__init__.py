@@ -10,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from ratecast.config import FitConfig, TrackConfig
 from ratecast.data import Source
+from ratecast.data.split import sampled_rows
 from ratecast.errors import ConfigError, require
-from ratecast.fitting import LEAST_SECONDS, prepare_job, run_job
-from ratecast.job import Clock, Job
+from ratecast.fitting import prepare_job, run_job
+from ratecast.job import LEAST_SECONDS, Clock, Job
 from ratecast.predict import Predictor
 from ratecast.progress import ConsoleReporter, Reporter, SilentReporter
 from ratecast.records import Reviews
@@ -144,7 +143,10 @@ def _search(job: Job, folder: Path, settings: Mapping[str, Any], *, seconds: flo
 
 
 def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
-    """Fine-tunes one network with some settings and gives the validation RMSE of the weights that are kept."""
+    """Fine-tunes with some settings and gives the validation RMSE of the weights that are kept.
+
+    An ensemble and back-translation are left to the final fit: they would take the most of a trial's time.
+    """
     from ratecast.train.finetune import finetune
     from ratecast.train.loop import Run
 
@@ -154,7 +156,7 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
 
     def train(settings: Mapping[str, Any], on_evaluation: "OnEvaluation") -> float | None:
         started = time.monotonic()
-        config = job.config.with_values(**settings, checkpoint_seconds=math.inf, ensemble=1)
+        config = job.config.with_values(**settings, checkpoint_seconds=math.inf, ensemble=1, back_translation=None)
         run = Run(
             config=replace(config, track=TrackConfig()),
             folder=folder,
@@ -175,8 +177,7 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
 
 
 def _sample(validation: Reviews, seed: int) -> Reviews:
-    rows = np.random.default_rng(seed).permutation(len(validation))[:_TIMED_REVIEWS]
-    return validation.take(np.sort(rows))
+    return validation.take(sampled_rows(len(validation), _TIMED_REVIEWS, seed))
 
 
 def _best_job(job: Job, search: "Search") -> Job:
