@@ -43,6 +43,7 @@ class _Prepared:
     corpus: Corpus
     learner: PretrainingLearner
     fingerprint: str
+    is_new: bool
     allowed_seconds: float | None
 
 
@@ -110,7 +111,14 @@ class Session:
         allowed = self._plan(learner, None if saved is None else PretrainingPlan.from_json(saved[0]["plan"]))
         what = f"{objective.name}, up to {learner.plan.steps:,} steps of about {learner.units_per_step:,.0f} tokens"
         self._reporter.tell(f"pretraining {config.backbone}: {what}")
-        return _Prepared(objective=objective, corpus=corpus, learner=learner, fingerprint=fingerprint, allowed_seconds=allowed)
+        return _Prepared(
+            objective=objective,
+            corpus=corpus,
+            learner=learner,
+            fingerprint=fingerprint,
+            is_new=saved is None,
+            allowed_seconds=allowed,
+        )
 
     def _corpus(self, texts: Texts, stamp: str, language: LanguageModel) -> Corpus:
         folder, budget = self._working / "corpus", self._config.time_budget_seconds
@@ -145,10 +153,13 @@ class Session:
 
     def _loop_run(self, prepared: _Prepared) -> Run:
         learner, objective = prepared.learner, prepared.objective
+        is_first = prepared.is_new
 
-        def tell(progress: float, score: float) -> None:
-            if progress == 0:
+        def tell(_progress: float, score: float) -> None:
+            nonlocal is_first
+            if is_first:
                 self._reporter.tell(f"before: {learner.measure} {shown_score(score)}")
+            is_first = False
 
         return Run(
             config=loop_settings(self._config, objective),
@@ -167,6 +178,7 @@ class Session:
             folder=self._out,
             objective=prepared.objective.name,
             measure=result.measure,
+            output_was_new=bool(prepared.objective.language.new) and prepared.objective.measure == "perplexity",
             before=result.curve[0][curve_key(result.measure)],
             after=result.best_score,
             best_step=result.best_step,
