@@ -84,7 +84,8 @@ def test_the_effects_of_columns_rest_on_as_many_reviews_as_the_time_allows(tmp_p
     assert "the effects of columns rest on 500 of 960 training reviews: the time is short" in reporter.lines
     penalty = baselines["tfidf-logistic"].model.penalty  # type: ignore[union-attr]
     np.testing.assert_array_equal(columns.base, out_of_fold_probabilities(columns.training, job.scale, penalty=penalty))
-    without_limit = fit_columns(replace(job, clock=Clock(started=0.0, budget_seconds=None)), baselines)
+    unlimited = replace(job, clock=Clock(started=0.0, budget_seconds=None))
+    without_limit = fit_columns(unlimited, fit_linear(unlimited))
     assert without_limit is not None
     assert len(without_limit.training) == 960
     assert fit_columns(replace(job, used=()), baselines) is None
