@@ -116,8 +116,8 @@ class TrainConfig:
     """Gradients are scaled down to this norm."""
     evaluations_per_epoch: int = 2
     """How often the validation reviews are scored."""
-    patience: int = 4
-    """Evaluations without improvement after which training stops."""
+    patience: int | None = None
+    """Evaluations without improvement after which training stops. By default half of those planned, and at least 4."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints that --resume goes on from."""
 

@@ -19,6 +19,7 @@ from ratecast.train.learner import Learner
 from ratecast.train.optim import set_learning_rates
 
 _TICKS = 1000
+_LEAST_PATIENCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,8 @@ class _Loop:
         self._state = found or self._planned()
         if found is not None and run.allowed_seconds is not None:
             found.allowed_seconds = min(found.allowed_seconds or math.inf, found.seconds + run.allowed_seconds)
+        planned_evaluations = math.ceil(self._state.steps / learner.evaluate_every)
+        self._patience = self._config.patience or max(_LEAST_PATIENCE, math.ceil(planned_evaluations / 2))
         self._average_decay = run.config.strengthen.average_decay
         if self._average_decay and not self._state.average:
             self._state.average = started_average(self._network)
@@ -193,7 +196,7 @@ class _Loop:
 
     def _stopped_by(self) -> str | None:
         state = self._state
-        if state.stale >= self._config.patience:
+        if state.stale >= self._patience:
             return "patience"
         if state.step >= state.steps:
             return "plan"
