@@ -32,13 +32,20 @@ def test_without_a_limit_everything_is_trained_until_it_converges() -> None:
 
 
 def test_the_shorter_the_time_the_less_is_kept() -> None:
-    plans = [planned(seconds) for seconds in (10_000, 70, 60, 40, 20, 12, 6, 3)]
+    plans = [planned(seconds) for seconds in (10_000, 220, 180, 70, 40, 20, 12, 6, 3)]
     kept = [(plan.max_tokens, plan.trained_layers) for plan in plans]
     assert kept[0] == (256, 6)
     assert kept == sorted(kept, reverse=True)
     assert {tokens for tokens, _ in kept} == {256, 192, 128}
     assert kept[-1] == (128, 3)
-    assert all(later.reviews * later.epochs <= earlier.reviews * earlier.epochs for earlier, later in pairwise(plans[4:]))
+    assert all(later.reviews * later.epochs <= earlier.reviews * earlier.epochs for earlier, later in pairwise(plans[5:]))
+
+
+def test_longer_input_does_not_take_the_passes_that_few_reviews_need() -> None:
+    many, few = planned(700.0, np.full(10_000, 300)), planned(70.0)
+    assert (many.max_tokens, many.epochs) == (256, pytest.approx(700 * 0.81 * 10_000 / 10_000 / 256))
+    assert few.max_tokens == 128
+    assert few.epochs > 4
 
 
 @pytest.mark.parametrize("seconds", [5, 10, 20, 40, 80, 160, 1000])

@@ -113,8 +113,9 @@ def make_plan(
     """Choose tokens, layers, reviews and passes; what the settings give is left as it is.
 
     Without a time limit, everything is trained on the longest input until it converges. With one, the first of these that
-    fits is taken, in the order of what they were worth on validation reviews: all layers on long input for two passes, all
-    layers on shorter input for one, the top half of the layers (the lower ones computed once) on as many reviews as fit.
+    fits is taken, in the order of what they were worth on validation reviews: all layers on long input for two thirds of the
+    passes that converging takes, all layers on shorter input for one pass, the top half of the layers (the lower ones computed
+    once) on as many reviews as fit.
 
     Args:
         lengths: tokens of each training review when read up to the longest input, shape ``(review,)``.
@@ -126,7 +127,7 @@ def make_plan(
         seconds: time for the head's fit, for computing frozen layers and for training; None without a limit.
     """
     epochs = config.train.epochs or wanted_epochs(len(lengths))
-    options = _options(config, layers, longest)
+    options = _options(config, layers, longest, epochs)
     for tokens, trained, least in options:
         sizes = np.minimum(lengths, tokens)
         once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding
@@ -157,11 +158,11 @@ def make_plan(
     raise AssertionError("the last option is always taken")
 
 
-def _options(config: FitConfig, layers: int, longest: int) -> list[tuple[int, int, float]]:
+def _options(config: FitConfig, layers: int, longest: int, epochs: float) -> list[tuple[int, int, float]]:
     """Tokens, trained layers and the least passes that each choice is worth taking for, the best first."""
     trained = config.backbone.trained_layers
     tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
-    found = [(count, trained if trained is not None else layers, 2.0 if count > 128 else 1.0) for count in tokens]
+    found = [(count, trained if trained is not None else layers, 2 / 3 * epochs if count > 128 else 1.0) for count in tokens]
     changing = config.strengthen.changes_texts  # such texts have to be computed anew in each pass
     if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
         found.append((tokens[-1], (layers + 1) // 2, 0.0))
