@@ -24,6 +24,7 @@ HEAVY = (
     "torch",
     "transformers",
     "accelerate",
+    "peft",
     "sklearn",
     "scipy",
     "matplotlib",

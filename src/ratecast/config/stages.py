@@ -60,8 +60,8 @@ class BackboneConfig:
 
     backbone: str = "all-MiniLM-L6-v2"
     """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
-    pooling: Literal["mean", "first"] = "mean"
-    """How token vectors become one review vector."""
+    pooling: Literal["mean", "first", "last"] = "mean"
+    """How token vectors become one review vector; the last one is that of decoders which has read the whole text."""
     pooled_layers: int = 1
     """How many top layers the review vector is made of. More than one helps where only the head is trained."""
     max_tokens: int | None = None
@@ -85,8 +85,8 @@ class BackboneConfig:
 class TrainConfig:
     """The training loop."""
 
-    learning_rate: float = 1e-4
-    """Peak learning rate of the backbone."""
+    learning_rate: float | None = None
+    """Peak learning rate of the backbone, or of what is added to it; by default 1e-4, and with tune the method's own."""
     head_learning_rate: float = 1e-3
     """Peak learning rate of the head."""
     epochs: float | None = None

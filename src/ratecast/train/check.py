@@ -1,7 +1,9 @@
 """What can be found wrong with the settings of fine-tuning before any work is done."""
 
 from ratecast.config import FitConfig
-from ratecast.model.backbone import check_backbone
+from ratecast.errors import require
+from ratecast.model.adapters import create_method
+from ratecast.model.backbone import check_backbone, read_architecture
 from ratecast.model.heads import create_head
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.train.loop import wanted_trackers
@@ -17,11 +19,19 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
 
     Raises:
         BackboneError: if the backbone cannot be found, or its folder lacks a file.
-        ConfigError: if the head is unknown or does not go with the scale or the settings, or the backbone has fewer layers or
-            positions than asked for.
+        ConfigError: if the head is unknown or does not go with the scale or the settings, the backbone has fewer layers or
+            positions than asked for, or the tuning method does not go with it or with the settings.
         MissingExtraError: if a tracker or the extra ``train`` is not installed.
     """
     wanted_trackers(config.track)
     smoothing = config.train.label_smoothing
     create_head(config.backbone.head, 1, scale, ratings, label_smoothing=smoothing)  # a narrow one, to hear what it refuses
-    check_backbone(config.backbone, reinitialised_layers=config.strengthen.reinitialised_layers)
+    method = create_method(config.adapter)
+    check_backbone(
+        config.backbone,
+        reinitialised_layers=config.strengthen.reinitialised_layers,
+        added_tokens=0 if method is None else method.added_tokens,
+    )
+    if method is not None:
+        require("peft", "train", f"tune={method.name}")
+        method.check(read_architecture(config.backbone.backbone))

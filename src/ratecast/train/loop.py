@@ -16,7 +16,7 @@ from ratecast.progress import Reporter
 from ratecast.train.average import averaged, started_average, update_average
 from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.learner import Learner
-from ratecast.train.optim import set_learning_rates
+from ratecast.train.optim import LEARNING_RATE, set_learning_rates
 
 _TICKS = 1000
 
@@ -120,6 +120,7 @@ class _Loop:
         torch.manual_seed(run.config.seed)
         found = load_checkpoint(run.folder, run.fingerprint, self._network, self._optimizer) if run.resume else None
         self._state = found or self._planned()
+        learner.memory = self._state.memory
         self._average_decay = run.config.strengthen.average_decay
         if self._average_decay and not self._state.average:
             self._state.average = started_average(self._network)
@@ -177,6 +178,7 @@ class _Loop:
                 advance(ticks - shown, self._note())
                 shown = ticks
                 if time.monotonic() - saved > self._config.checkpoint_seconds:
+                    state.memory = self._learner.memory
                     save_checkpoint(self._run.folder, state, self._network, self._optimizer)
                     saved = time.monotonic()
         return stopped_by
@@ -205,6 +207,7 @@ class _Loop:
             minimised += loss.item()
         self._accelerator.clip_grad_norm_(self._network.parameters(), self._config.max_gradient_norm)
         self._optimizer.step()
+        self._learner.after_step(self._state.step)
         self._optimizer.zero_grad()
         self._losses.add(minimised)
         self._state.step += 1
@@ -220,7 +223,8 @@ class _Loop:
         state.seconds = time.monotonic() - self._started
         point = {"step": state.step, "seconds": state.seconds, "training_loss": self._losses.take()}
         state.curve.append(
-            point | {curve_key(self._learner.measure): score, "learning_rate": factor * self._config.learning_rate}
+            point
+            | {curve_key(self._learner.measure): score, "learning_rate": factor * (self._config.learning_rate or LEARNING_RATE)}
         )
         if state.step:
             loss = f"training loss {point['training_loss']:.3f}"

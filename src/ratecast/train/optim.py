@@ -12,6 +12,8 @@ from ratecast.model.backbone import transformer_layers
 from ratecast.model.rater import Rater
 
 PEAK: Final = "peak_learning_rate"
+LEARNING_RATE: Final = 1e-4
+"""Peak learning rate of the backbone's own weights where the settings give none."""
 
 
 def create_optimizer(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) -> torch.optim.AdamW:
@@ -43,7 +45,7 @@ def learning_rates(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) 
     one more layer below them, and what comes after as a part of the topmost.
     """
     names = [name for name, _ in rater.named_parameters()]
-    rates = dict.fromkeys(names, config.learning_rate)
+    rates = dict.fromkeys(names, config.learning_rate or LEARNING_RATE)
     if layer_decay < 1:
         layers = transformer_layers(rater.backbone)
         homes = {id(weight): number for number, layer in enumerate(layers) for weight in layer.parameters()}
