@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: waiting for a seco
 import random
 import string
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,61 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_translator(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes folders of untrained sequence-to-sequence models, T5 or BART, that read and write 40 tokens at once.
+
+    What they write is nonsense, but it depends on the text, and ends where the settings for generation make it end.
+    """
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import (
+        BartConfig,
+        BartForConditionalGeneration,
+        GenerationConfig,
+        PreTrainedTokenizerFast,
+        T5Config,
+        T5ForConditionalGeneration,
+    )
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    alphabet = list(string.ascii_lowercase + string.digits + ".,!?")
+    trainer = trainers.BpeTrainer(
+        vocab_size=200, special_tokens=["<pad>", "</s>", "<unk>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator([" ".join(WORDS)] * 3, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    shared = {"vocab_size": tokenizer.get_vocab_size(), "d_model": 16}
+    special = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+    widths = {"encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "max_position_embeddings": 40, "init_std": 1.0}
+
+    def make(kind: str, *, beams: int = 1, ends: bool = True) -> Path:
+        folder = tmp_path_factory.mktemp(kind)
+        fast = PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=40
+        )
+        fast.save_pretrained(str(folder))
+        torch.manual_seed(3)
+        model = (
+            T5ForConditionalGeneration(
+                T5Config(**shared, **special, d_kv=8, d_ff=16, num_layers=1, num_heads=2, initializer_factor=4.0)
+            )
+            if kind == "t5"
+            else BartForConditionalGeneration(BartConfig(**shared, **special, **heads, **widths, bos_token_id=0))
+        )
+        model.generation_config = GenerationConfig(
+            **special,
+            num_beams=beams,
+            suppress_tokens=[0, 2],
+            exponential_decay_length_penalty=(4, 1.5) if ends else None,
+            forced_eos_token_id=None if kind == "t5" else 1,
+        )
+        model.save_pretrained(str(folder))
+        return folder
+
+    return make

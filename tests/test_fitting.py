@@ -21,6 +21,7 @@ from ratecast.fitting import prepare_job
 from ratecast.job import fingerprint
 from ratecast.progress import Advance, SilentReporter
 from ratecast.records import Reviews
+from ratecast.scale import RatingScale
 
 FitTiny = Callable[..., Predictor]
 GRADES = ("awful", "bad", "fine", "good", "great")
@@ -230,6 +231,7 @@ class Tasks(SilentReporter):
         ({"head": "coral", "label_smoothing": 0.1}, ConfigError, "no labels to smooth"),
         ({"backbone": "./absent"}, BackboneError, r"there is no folder \./absent"),
         ({"backbone": str(Path(__file__).parent)}, BackboneError, r"holds no config\.json"),
+        ({"back_translation": "./absent,./back"}, BackboneError, r"there is no folder \./absent"),
         ({"trained_layers": 3}, ConfigError, "trained_layers is 3, but the backbone has only 2"),
         ({"pooled_layers": 3}, ConfigError, "pooled_layers is 3, but the backbone has only 2"),
         ({"reinitialised_layers": 3}, ConfigError, "reinitialised_layers is 3, but the backbone has only 2"),
@@ -248,7 +250,18 @@ def test_what_cannot_be_trained_is_told_before_any_work(
 def test_without_time_to_train_the_backbone_is_not_asked_for(tmp_path: Path) -> None:
     config = FitConfig().with_values(backbone="./absent", head="gadzooks", time_budget="5s")
     job = prepare_job(frame_of(60), out=tmp_path / "model", config=config, reporter=SilentReporter())
-    assert len(job.parts["train"]) == 48
+    assert len(job.parts["train"]) == 39
+
+
+@pytest.mark.parametrize("scale", [None, "0..2000"])
+def test_the_bins_of_a_continuous_scale_are_those_of_the_training_ratings(tmp_path: Path, scale: str | None) -> None:
+    ratings = np.random.default_rng(0).exponential(100, 300)
+    config = FitConfig().with_values(time_budget="5s", scale=scale)
+    texts = frame_of(300)["review"].to_list()
+    job = prepare_job(None, texts, ratings, out=tmp_path / "model", config=config, reporter=SilentReporter())
+    low, high = (ratings.min(), ratings.max()) if scale is None else (0.0, 2000.0)
+    assert job.scale == RatingScale.continuous(job.parts["train"].rated(), low, high)
+    assert job.scale != RatingScale.continuous(ratings, low, high)
 
 
 def test_output_that_holds_something_else_is_refused_at_once(fit_tiny: FitTiny, tmp_path: Path) -> None:
@@ -266,6 +279,17 @@ def test_fingerprint_has_the_thesaurus(tmp_path: Path) -> None:
         (tmp_path / "th.dat").write_text(f"UTF-8\n{content}", encoding="utf-8")
         found.add(fingerprint(parts, config))
     assert len(found) == 2
+
+
+@pytest.mark.slow
+def test_back_translation_is_told(fit_tiny: FitTiny, tiny_translator: Callable[..., Path], tmp_path: Path) -> None:
+    models = [str(tiny_translator(kind)) for kind in ("t5", "bart")]
+    found = fit_tiny(frame_of(40), out=tmp_path / "model", steps=3, back_translation=",".join(models))
+    (note,) = [note for note in found.notes() if "another language" in note]
+    training = len(json.loads((found.folder / "split.json").read_text())["train"])
+    assert note.startswith(f"{training} of {training} training reviews were read half of the time")
+    assert note.endswith(f"through {models[0]} and {models[1]}.")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.slow

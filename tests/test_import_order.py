@@ -16,7 +16,20 @@ PACKAGE = Path(ratecast.__file__).parent
 ORDER = (
     *("errors", "scale", "records", "config", "progress"),
     *("data", "text", "evaluate", "model", "train", "pretraining", "baseline", "combine"),
-    *("predict", "assess", "comparison", "card", "job", "verdict", "folder", "fitting", "tuning", "estimator", "cli"),
+    *(
+        "predict",
+        "assess",
+        "comparison",
+        "card",
+        "job",
+        "members",
+        "verdict",
+        "folder",
+        "fitting",
+        "tuning",
+        "estimator",
+        "cli",
+    ),
 )
 """A module imports only from modules that stand before it, and within its own subpackage."""
 

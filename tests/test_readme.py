@@ -58,7 +58,7 @@ def test_the_make_targets_exist() -> None:
 
 @pytest.mark.slow
 def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, count in (("reviews.csv", 60), ("held_out.csv", 20), ("new.csv", 10)):
+    for name, count in (("reviews.csv", 60), ("held_out.csv", 20), ("new.csv", 10), ("unrated.csv", 200)):
         write_reviews(tmp_path / name, count)
     (tmp_path / "texts.txt").write_text("Great phone, poor battery\nAwful.\n", encoding="utf-8")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -1,26 +1,31 @@
 """The one path from a table of reviews to a model folder."""
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import arro3.core
 from numpy.typing import ArrayLike
 
-from ratecast.baseline import Baseline, LinearTextModel, fit_baselines
+from ratecast.baseline import Baseline
 from ratecast.combine.decide import check_optimise
 from ratecast.combine.stack import Columns, Stack, fit_stack
-from ratecast.config import FitConfig
+from ratecast.config import FitConfig, PretrainConfig, parse_duration
 from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
-from ratecast.data.split import stopping_rows
+from ratecast.data.split import judged_reviews, stopping_rows
 from ratecast.errors import DataError, require
 from ratecast.folder import write_components, write_documents
-from ratecast.job import Clock, Job, fingerprint
+from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint
+from ratecast.members import fit_columns, fit_linear, scoring_seconds
 from ratecast.model.store import check_target, new_folder
 from ratecast.predict import Predictor, load
+from ratecast.pretraining import Pretraining, pretrain_texts
+from ratecast.pretraining.folder import FACTS_FILE
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
@@ -30,11 +35,8 @@ if TYPE_CHECKING:
     from ratecast.train.finetune import FineTuned
 
 MINIMUM_REVIEWS: Final = 20
-_LINEAR_REVIEWS_PER_SECOND: Final = 150
-"""Training reviews of the linear models for each second of the budget: they take about a quarter of it then."""
-_LEAST_LINEAR_REVIEWS: Final = 2_000
-LEAST_SECONDS: Final = 12.0
-"""Time left below which loading a backbone and measuring its speed would use all of it."""
+_MOST_PRETRAINING_PASSES: Final = 20.0
+"""Passes over the training texts after which pretraining ends, even if there is time."""
 
 
 def fit(
@@ -91,20 +93,23 @@ def prepare_job(
     """Read and split the reviews; arguments and errors as for `fit`. The time budget begins here."""
     started = time.monotonic()
     check_target(out)
-    torch = require("torch", "train", "fitting a model")
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    clock = Clock(started=started, budget_seconds=config.time_budget_seconds)
+    if clock.can_finetune:
+        torch = require("torch", "train", "fitting a model")
+        torch.set_num_threads(config.threads or os.cpu_count() or 1)
     loaded = _load(source, texts, ratings, weights, config)
     for line in loaded.report.lines():
         reporter.tell(line)
     scale = loaded.scale or RatingScale.infer(loaded.reviews.rated())
     check_optimise(config.answer.optimise, scale)
-    clock = Clock(started=started, budget_seconds=config.time_budget_seconds)
-    if clock.left() > LEAST_SECONDS:
+    if clock.can_finetune:
         from ratecast.train.check import check_finetuning
 
         check_finetuning(config, scale, loaded.reviews.rated())
     split = split_reviews(loaded.reviews, config.split, scale, config.seed)
     parts = {name: loaded.reviews.take(getattr(split, name)) for name in ("train", "validation", "test")}
+    if scale.is_continuous:  # its range is that of all reviews, its bins those of the training reviews alone
+        scale = RatingScale.continuous(parts["train"].rated(), scale.low, scale.high)
     left_out = loaded.reviews.id[split.left_out]
     spared = f", {len(left_out)} left out that would leak" if len(left_out) else ""
     reporter.tell("split: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()) + spared)
@@ -124,30 +129,69 @@ def prepare_job(
 
 def run_job(job: Job, *, resume: bool) -> Predictor:
     """Fit the model that a job asks for, write its folder and load it; errors as for `fit`."""
-    left = job.clock.left()
-    most = None if left == float("inf") else max(_LEAST_LINEAR_REVIEWS, int(_LINEAR_REVIEWS_PER_SECOND * left))
-    baselines = fit_baselines(
-        job.parts["train"],
-        job.parts["validation"],
-        job.scale,
-        seed=job.config.seed,
-        reporter=job.reporter,
-        most_reviews=most,
-    )
-    tuned = _finetune(job, resume)
-    stack = _stack(job, baselines, tuned)
+    can_finetune = job.clock.can_finetune
+    if not can_finetune:
+        job.reporter.tell(
+            f"the time budget of {job.config.time_budget} is too small to fine-tune in, which takes about "
+            f"{job.clock.least_to_finetune():.0f} s at least: the model will be linear"
+        )
+    baselines = fit_linear(job)
+    columns = fit_columns(job, baselines)
+    seconds_per_review = scoring_seconds(job, baselines)
+    pretrained = _pretrained(job, resume) if can_finetune else job
+    tuned = _finetune(pretrained, resume, seconds_per_review) if can_finetune else None
+    if tuned is not None:  # what the user gave, not the folder of the pretrained one, which goes
+        tuned = replace(tuned, config=tuned.config.with_values(backbone=job.config.backbone.backbone))
+    job = replace(pretrained, config=job.config)
+    stack = _stack(job, baselines, tuned, columns)
+    judged = job.judged(tuned.judged if tuned is not None else _judged_linear(job, seconds_per_review))
+    if job.judged_name == "test" and len(judged) < len(job.parts["test"]):
+        reviews = len(job.parts["test"])
+        job.reporter.tell(f"the model is judged on {len(judged):,} of {reviews:,} test reviews: the time is short")
     job.reporter.tell("writing the model folder")
     with new_folder(job.folder) as new:
         manifest = write_components(new, job, tuned, baselines, stack)
-        verdict = judge(Predictor(new, manifest, job.config.threads), job, tuned, baselines, stack)
+        verdict = judge(Predictor(new, manifest, job.config.threads), job, tuned, baselines, stack, reviews=judged)
         write_documents(new, manifest, job, tuned, verdict=verdict, notes=notes(job, tuned, stack, verdict))
     shutil.rmtree(job.working, ignore_errors=True)
     return load(job.folder, threads=job.config.threads)
 
 
-def _finetune(job: Job, resume: bool) -> "FineTuned | None":
+def _pretrained(job: Job, resume: bool) -> Job:
+    """The job with a backbone that was pretrained on the training texts, and what to say of it, where that is asked for."""
+    wanted = job.config.backbone.pretrain
+    if wanted is None:
+        return job
+    if job.clock.left() < parse_duration(wanted) + LEAST_SECONDS:
+        job.reporter.tell(f"the backbone is not pretrained: {max(job.clock.left(), 0):.0f} s are left, too few for {wanted}")
+        return job
+    folder = job.working / f"pretrained-{job.fingerprint[:12]}"
+    facts = folder / FACTS_FILE
+    if resume and facts.is_file():
+        job.reporter.tell("pretrained already")
+    else:
+        settings = PretrainConfig(
+            backbone=job.config.backbone.backbone,
+            precision=job.config.train.precision,
+            epochs=_MOST_PRETRAINING_PASSES,
+            time_budget=wanted,
+            seed=job.config.seed,
+            threads=job.config.threads,
+        )
+        pretrain_texts(job.parts["train"].joined(), out=folder, config=settings, resume=resume, reporter=job.reporter)
+    text = facts.read_text(encoding="utf-8")
+    found = Pretraining.from_json(folder, json.loads(text))
+    return replace(
+        job,
+        config=job.config.with_values(backbone=str(folder)),
+        notes=(*job.notes, f"The backbone was pretrained on the training texts: {found.describe()}."),
+        documents={**job.documents, FACTS_FILE: text},
+    )
+
+
+def _finetune(job: Job, resume: bool, seconds_per_review: float) -> "FineTuned | None":
     """The fine-tuned backbone, or None if the time budget is too small for one."""
-    if job.clock.left() > LEAST_SECONDS:
+    if job.clock.can_finetune:
         from ratecast.train.finetune import finetune
         from ratecast.train.loop import Run
 
@@ -159,9 +203,14 @@ def _finetune(job: Job, resume: bool) -> "FineTuned | None":
             reporter=job.reporter,
             log_folder=job.folder.parent / f"{job.folder.name}.logs",
         )
-        time_left = job.clock.left if job.clock.budget_seconds is not None else None
         tuned = finetune(
-            job.parts, job.scale, run, time_left=time_left, reviews_after=len(job.parts["test"]), judged=job.judged_name
+            job.parts,
+            job.scale,
+            run,
+            time_left=job.clock.left if job.clock.budget_seconds is not None else None,
+            reviews_after=len(job.parts["test"]),
+            seconds_after=seconds_per_review,
+            judged=job.judged_name,
         )
         if tuned is not None:
             return tuned
@@ -173,20 +222,19 @@ def _finetune(job: Job, resume: bool) -> "FineTuned | None":
     return None
 
 
-def _stack(job: Job, baselines: Mapping[str, Baseline], tuned: "FineTuned | None") -> Stack:
+def _judged_linear(job: Job, seconds_per_review: float) -> int:
+    """How many test reviews a linear model is judged on."""
+    return judged_reviews(len(job.parts["test"]), seconds=job.clock.left_linear(), seconds_per_review=seconds_per_review)
+
+
+def _stack(job: Job, baselines: Mapping[str, Baseline], tuned: "FineTuned | None", columns: Columns | None) -> Stack:
     """What stands after the members, fitted to the validation reviews."""
     rows = stopping_rows(len(job.parts["validation"]))
-    members = {name: made.validation[rows] for name, made in baselines.items() if made.kind == "linear"}
+    members = {name: made.validation for name, made in baselines.items() if made.kind == "linear"}
     if tuned is not None:
         members = {GRAPH: tuned.validation} | (members if job.config.answer.blend else {})
-    if not members:
-        members = {name: made.validation[rows] for name, made in baselines.items()}
-    columns = None
-    logistic = baselines.get("tfidf-logistic")
-    if job.used and logistic is not None and isinstance(logistic.model, LinearTextModel):
-        columns = Columns(used=job.used, training=job.parts["train"], penalty=logistic.model.penalty)
     stack = fit_stack(
-        members,
+        members or {name: made.validation for name, made in baselines.items()},
         job.parts["validation"].take(rows),
         job.scale,
         columns=columns,

@@ -10,6 +10,7 @@ from typing import Final
 
 from ratecast.config import FitConfig
 from ratecast.data import DataReport
+from ratecast.data.split import sampled_rows, stopping_rows
 from ratecast.progress import Reporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
@@ -17,6 +18,10 @@ from ratecast.text import Augmentation
 
 _WRITING_SECONDS: Final = 25.0
 """Time that export, bootstrap, report and model card take together; measured at 15 to 20 s on two idle cores."""
+_LINEAR_WRITING_SECONDS: Final = 3.0
+"""The same for a linear model, which is not exported; measured at 1 s on an idle core."""
+LEAST_SECONDS: Final = 12.0
+"""Time left below which loading a backbone and measuring its speed would use all of it."""
 _MARGIN: Final = 0.03
 """Share of the budget that is kept for a machine that slows down."""
 
@@ -45,6 +50,25 @@ class Clock:
     def left(self) -> float:
         """Seconds that are left for fitting; infinite without a limit."""
         return self.fitting_seconds - self.spent()
+
+    def left_linear(self) -> float:
+        """Seconds that are left for fitting where the model is linear, which is written sooner."""
+        if self.budget_seconds is None:
+            return float("inf")
+        return self.budget_seconds * (1 - _MARGIN) - _LINEAR_WRITING_SECONDS - self.spent()
+
+    @property
+    def can_finetune(self) -> bool:
+        """Whether there is time enough to try."""
+        return self.left() > LEAST_SECONDS
+
+    def least_to_finetune(self) -> float:
+        """The least budget, in seconds, that something could be fine-tuned in from here on."""
+        return (self.spent() + LEAST_SECONDS + _WRITING_SECONDS) / (1 - _MARGIN)
+
+    def least_linear(self) -> float:
+        """The least budget, in seconds, that a linear model which is fitted now could have been made in."""
+        return (self.spent() + _LINEAR_WRITING_SECONDS) / (1 - _MARGIN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +116,18 @@ class Job:
     def judged_name(self) -> str:
         """The part that the final table is about: the test part, or if none was set apart the validation reviews."""
         return "test" if len(self.parts["test"]) else "validation"
+
+    def judged(self, most: int) -> Reviews:
+        """The reviews of that part that the table is about: all, or a random sample where the time is short.
+
+        Of the validation reviews it is those at `stopping_rows`.
+
+        Args:
+            most: how many test reviews the time allows.
+        """
+        part = self.parts[self.judged_name]
+        rows = sampled_rows(len(part), most, self.config.seed) if self.judged_name == "test" else stopping_rows(len(part))
+        return part.take(rows)
 
 
 def fingerprint(parts: dict[str, Reviews], config: FitConfig) -> str:

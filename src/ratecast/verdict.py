@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 from ratecast.assess import MODEL_NAME, Assessment, assess_probabilities
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack
+from ratecast.config import translation_models
 from ratecast.data import copy_groups
-from ratecast.data.split import stopping_rows
 from ratecast.evaluate.metrics import root_mean_squared_error
 from ratecast.job import Job
 from ratecast.predict import Predictor
+from ratecast.records import Reviews
 from ratecast.scale import FloatArray
 
 if TYPE_CHECKING:
@@ -36,14 +37,19 @@ class Verdict:
 
 
 def judge(
-    predictor: Predictor, job: Job, tuned: "FineTuned | None", baselines: Mapping[str, Baseline], stack: Stack
+    predictor: Predictor,
+    job: Job,
+    tuned: "FineTuned | None",
+    baselines: Mapping[str, Baseline],
+    stack: Stack,
+    *,
+    reviews: Reviews,
 ) -> Verdict:
-    """Compare the model, as it will be loaded, with its baselines.
+    """Compare the model, as it will be loaded, with its baselines, on the reviews that `Job.judged` gave.
 
     Without test reviews the table is about validation reviews, each predicted by baselines that did not learn from it and by a
     blend that was fitted without it.
     """
-    reviews = job.parts[job.judged_name]
     if job.judged_name == "test":
         texts = reviews.joined()
         members = predictor.members(texts, job.reporter)
@@ -52,9 +58,7 @@ def judge(
         }
         found = predictor.combined(members, reviews)
     else:
-        rows = stopping_rows(len(reviews))
-        reviews = reviews.take(rows)
-        entries = {name: made.validation[rows] for name, made in baselines.items()}
+        entries = {name: made.validation for name, made in baselines.items()}
         members = entries if tuned is None else entries | {GRAPH: tuned.validation}
         found = stack.held_out
     seconds = {name: made.seconds for name, made in baselines.items()}
@@ -94,6 +98,9 @@ def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -
         found.append(f"Prediction intervals: {coverage.summary()}.")
     if (warning := stack.intervals.warning()) is not None:
         found.append(f"Prediction intervals: {warning}.")
+    judged, part = len(verdict.assessment.ratings), len(job.parts[job.judged_name])
+    if job.judged_name == "test" and judged < part:
+        found.append(f"The table is about {judged:,} of the {part:,} test reviews, drawn at random: the time was short.")
     if job.judged_name == "validation":
         found.append(
             "No test part was set apart: the table is about validation reviews, which training was stopped by, and flatters a "
@@ -118,6 +125,11 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
         )
     if tuned.ensemble is not None:
         found.append(tuned.ensemble.describe(result.best_score))
+    if tuned.paraphrased:
+        found.append(
+            f"{tuned.paraphrased} of {reviews} training reviews were read half of the time as they came back from another "
+            f"language, through {' and '.join(translation_models(job.config.strengthen.back_translation or ''))}."
+        )
     if tuned.shortened:
         limit = tuned.config.backbone.max_tokens
         found.append(

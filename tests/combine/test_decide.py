@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from ratecast.combine.decide import FOLDS, _best_cuts, _folds, decide, fit_thresholds
+from ratecast.combine.decide import _best_cuts, decide, fit_thresholds
 from ratecast.config import Optimise
 from ratecast.errors import ConfigError, DataError, ShapeError
 from ratecast.evaluate.metrics import (
@@ -106,14 +106,6 @@ def test_the_order_of_the_reviews_does_not_matter() -> None:
     first = fit_thresholds(ratings, stated, STARS)
     np.testing.assert_allclose(fit_thresholds(ratings[order], stated[order], STARS), first)
     assert not np.array_equal(first, STARS.cut_points())
-
-
-def test_parts_are_alike_in_their_ratings() -> None:
-    levels = np.random.default_rng(1).permutation(np.repeat(np.arange(5), 10))
-    parts = list(_folds(levels, np.random.default_rng(0).random(50)))
-    assert len(parts) == FOLDS
-    assert np.sum(parts, axis=0).tolist() == [1] * 50
-    assert all(np.bincount(levels[part]).tolist() == [2] * 5 for part in parts)
 
 
 def test_a_scale_of_two_levels() -> None:

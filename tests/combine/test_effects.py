@@ -109,6 +109,27 @@ def test_coefficients_equal_those_of_an_independent_minimiser(both: Effects, tra
     np.testing.assert_allclose(found, dense_coefficients(both, train), atol=1e-5)
 
 
+def test_a_review_of_weight_two_counts_as_two(train: Simulated, validation: Simulated) -> None:
+    """Weights of 0, 1 and 2, as many of the first as of the last, are the table with these reviews left out and doubled."""
+    counts = np.tile([0, 1, 2], 1000)
+    users = train.reviews.user
+    assert users is not None
+    assert set(users[counts > 0]) == set(users)
+    rows = np.repeat(np.arange(3000), counts)
+    weighted = fitted(["user"], replace(train, reviews=replace(train.reviews, weight=counts * 7.0)), validation)
+    copied = fitted(["user"], replace(train, reviews=train.reviews.take(rows), base=train.base[rows]), validation)
+    plain = fitted(["user"], train, validation)
+    assert weighted is not None
+    assert copied is not None
+    assert plain is not None
+    assert weighted.penalties == copied.penalties
+    np.testing.assert_allclose(weighted.values, copied.values, rtol=1e-12)
+    labels = dict(zip(copied.encodings[0].labels, copied.effects[0], strict=True))
+    np.testing.assert_allclose(weighted.effects[0], [labels[name] for name in weighted.encodings[0].labels], atol=1e-6)
+    assert weighted.intercept == pytest.approx(copied.intercept, abs=1e-6)
+    assert np.abs(weighted.effects[0] - plain.effects[0]).max() > 0.05
+
+
 def test_leniency_is_recovered_and_shrunken(both: Effects, train: Simulated) -> None:
     names = both.encodings[0].labels
     per_level = both.values[1] - both.values[0]  # the simulation's values are standardised by the levels, not by the ratings

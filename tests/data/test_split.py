@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ratecast.config import SplitBy, SplitConfig
-from ratecast.data.split import Split, split_reviews
+from ratecast.data.split import Split, judged_reviews, sampled_rows, split_reviews
 from ratecast.errors import DataError
 from ratecast.records import Reviews, strings
 from ratecast.scale import RatingScale
@@ -45,6 +45,13 @@ def check_parts(reviews: Reviews, split: Split) -> None:
         assert (np.diff(rows) > 0).all()
     for group in groups_of(reviews):
         assert sum(bool(group & part) for part in parts[:3]) <= 1, "copies lie on two sides"
+
+
+@pytest.mark.parametrize(("count", "validation"), [(100, 25), (500, 100), (1000, 100), (3000, 300)])
+def test_few_reviews_are_validated_on_a_larger_share_of_them(count: int, validation: int) -> None:
+    split = split_reviews(made_reviews(count), SplitConfig(), SCALE, seed=0)
+    assert len(split.validation) == pytest.approx(validation, abs=4)
+    assert len(split.test) == pytest.approx(count / 10, abs=4)
 
 
 @pytest.mark.parametrize("by", ["random", "user", "item", "time"])
@@ -148,7 +155,7 @@ def test_a_part_that_the_column_does_not_name_is_taken_from_training(mark: str, 
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice(WORDS, 10)) for _ in range(300)]
     reviews = Reviews(text=strings(texts), rating=np.tile([1.0, 5.0, 4.0], 100), split=strings(marks * 30))
-    split = split_reviews(reviews, SplitConfig(by="column"), SCALE, seed=0)
+    split = split_reviews(reviews, SplitConfig(by="column", validation_fraction=0.1), SCALE, seed=0)
     assert (len(split.validation), len(split.test)) == (validation, test)
 
 
@@ -183,7 +190,7 @@ def test_large_groups_alone_fill_every_part() -> None:
 def test_no_test_part_is_made_when_none_is_wanted() -> None:
     split = split_reviews(made_reviews(), SplitConfig(test_fraction=0.0), SCALE, seed=0)
     assert len(split.test) == 0
-    assert len(split.validation) == 60
+    assert len(split.validation) == 100
 
 
 def test_missing_ratings_are_refused() -> None:
@@ -198,3 +205,20 @@ def test_continuous_scale_is_stratified_by_bins() -> None:
     split = split_reviews(Reviews.from_texts(texts, ratings), SplitConfig(), RatingScale.continuous(ratings), seed=0)
     assert len(split.test) == 50
     assert ratings[split.test].mean() == pytest.approx(ratings.mean(), abs=5)
+
+
+def test_a_sample_is_drawn_from_all_over_and_is_the_same_each_time() -> None:
+    rows = sampled_rows(10_000, 500, seed=3)
+    assert len(set(rows.tolist())) == 500
+    assert (np.diff(rows) > 0).all()
+    assert abs(rows.mean() - 5000) < 400
+    np.testing.assert_array_equal(rows, sampled_rows(10_000, 500, seed=3))
+    assert sampled_rows(4, 9, seed=0).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("reviews", "seconds", "expected"),
+    [(100_000, 600.0, 12_000), (100_000, 30.0, 2_000), (100_000, -5.0, 2_000), (700, 1.0, 700), (100_000, np.inf, 100_000)],
+)
+def test_judging_takes_a_fifth_of_the_time(reviews: int, seconds: float, expected: int) -> None:
+    assert judged_reviews(reviews, seconds=seconds, seconds_per_review=0.01) == expected

@@ -1,5 +1,6 @@
 """Masks, output layers and losses against independent computations."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -168,6 +169,7 @@ def test_inner_dropout_is_on_only_where_it_is_asked_for_and_never_written(langua
     assert rates(off) == {0.0}
     assert rates(on) == {0.1}
     off.save(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["hidden_dropout_prob"] == 0.1
     again = load_language(str(tmp_path / "saved"), block_tokens=32, precision="float32", inner_dropout=True)
     assert rates(again) == {0.1}
     assert not again.new

@@ -61,6 +61,16 @@ class StoppedError(Exception):
     """Stands for a killed process."""
 
 
+class Listener(SilentReporter):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def tell(self, message: str) -> None:
+        self.told.append(message)
+
+
 class InterruptingReporter(SilentReporter):
     """Stops the training after some steps."""
 
@@ -98,8 +108,12 @@ def test_what_is_learnt_shows_on_held_out_reviews(run: Pretrain, tiny_decoder: P
 def test_perplexity_is_that_of_the_kept_weights(run: Pretrain, tmp_path: Path) -> None:
     """Another pretraining that starts from them begins where this one ended, its output layer included."""
     first = run(steps=30)
+    assert first.output_was_new
+    assert "started at random" in first.describe()
     second = run("further", backbone=str(tmp_path / "backbone"), steps=1, learning_rate=1e-12)
     assert second.before == pytest.approx(first.after, rel=1e-4)
+    assert not second.output_was_new
+    assert "started at random" not in second.describe()
 
 
 def test_perplexity_of_a_decoder_against_transformers(run: Pretrain, tiny_decoder: Path) -> None:
@@ -148,8 +162,13 @@ def test_a_time_budget_is_kept(run: Pretrain) -> None:
 
     run("warm", steps=1)
     started = time.monotonic()
-    found = run(time_budget="8s", epochs=100_000.0)
-    assert time.monotonic() - started < 8.5
+    listener = Listener()
+    found = run(time_budget="10s", epochs=100_000.0, reporter=listener)
+    assert time.monotonic() - started < 10.5
+    assert [line for line in listener.told if line.startswith("before")] == [
+        f"before: held-out perplexity {found.before:.3f}",
+    ]
+    assert not any("no more are read" in line for line in listener.told)
     assert found.stopped_by == "time budget"
     assert 4 < len(found.curve) < 20
     assert found.after < found.before

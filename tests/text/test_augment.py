@@ -115,3 +115,40 @@ def test_passes_are_tokenised_anew(tiny_backbone: Path) -> None:
     expected = encoder.encode([change.change(text, epoch=3, row=row) for row, text in enumerate(texts)])
     assert [ids.tolist() for ids in found.ids] == [ids.tolist() for ids in expected.ids]
     assert found.lengths.sum() < encoder.encode(texts).lengths.sum()
+
+
+def test_half_of_the_paraphrases_are_read_in_each_pass(tiny_backbone: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tiny_backbone / "tokenizer.json"))
+    encoder = TextEncoder.create(tokenizer, max_tokens=16, head_fraction=0.5, pad_id=0)
+    texts, others = ["good"] * 600, ["bad" if row % 3 else None for row in range(600)]
+    good, bad = (encoder.encode([word]).ids[0].tolist() for word in ("good", "bad"))
+
+    def replaced(epoch: int, seed: int = 0) -> list[bool]:
+        found = AugmentedTexts(texts=texts, encoder=encoder, paraphrases=others, seed=seed).in_pass(epoch).ids
+        assert all(ids.tolist() in (good, bad) for ids in found)
+        return [ids.tolist() == bad for ids in found]
+
+    first = replaced(0)
+    assert first == replaced(0)
+    assert not any(first[::3])  # they have none
+    passes = [replaced(epoch) for epoch in range(20)] + [replaced(0, seed=1)]
+    assert len(set(map(tuple, passes))) == 21
+    # 8,400 draws: four deviations of a binomial share
+    assert np.sum(passes) / (21 * 400) == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 8_400))
+
+
+def test_words_of_a_paraphrase_are_changed_too(tiny_backbone: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tiny_backbone / "tokenizer.json"))
+    encoder = TextEncoder.create(tokenizer, max_tokens=32, head_fraction=0.5, pad_id=0)
+    texts, others = ["good " * 9 + "food"] * 50, ["bad " * 9 + "staff"] * 50
+    change = augmentation(0.3)
+    found = AugmentedTexts(texts=texts, encoder=encoder, augmentation=change, paraphrases=others).in_pass(2)
+    own, other = (
+        encoder.encode([change.change(text, epoch=2, row=row) for row, text in enumerate(read)]) for read in (texts, others)
+    )
+    matches = [
+        (ids.tolist() == a.tolist(), ids.tolist() == b.tolist())
+        for ids, a, b in zip(found.ids, own.ids, other.ids, strict=True)
+    ]
+    assert all(a != b for a, b in matches)
+    assert 10 < sum(b for _, b in matches) < 40

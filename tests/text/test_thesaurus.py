@@ -61,3 +61,9 @@ def test_missing_file_tells_where_one_is() -> None:
 def test_other_files_are_told(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Thesaurus.read(written(tmp_path, content))
+
+
+def test_a_file_is_parsed_once_as_long_as_it_is_the_same(tmp_path: Path) -> None:
+    first = Thesaurus.read(written(tmp_path, b"UTF-8\ngood|1\n(adj)|fine\n"))
+    assert Thesaurus.read(tmp_path / "th.dat") is first
+    assert Thesaurus.read(written(tmp_path, b"UTF-8\ngood|1\n(adj)|well\n")).synonyms == {"good": ("well",)}

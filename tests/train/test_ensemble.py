@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from ratecast.config import BackboneConfig
 from ratecast.errors import ConfigError, ModelFolderError
+from ratecast.model import backbone as backbones
 from ratecast.progress import Advance
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, RatingScale
@@ -232,20 +234,22 @@ def test_the_whole_takes_no_longer_than_the_time(parts: Parts, run_of: RunOf, se
     assert len(seen) == 3
 
 
-def test_finished_members_do_not_stay_in_memory(parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    alive: list[weakref.ref[torch.nn.Module]] = []
-    original = loop.train
+def test_finished_members_are_gone_before_the_next_is_loaded(
+    parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[torch.nn.Module]] = []
+    original = backbones.load_backbone
 
-    def train(learner: RatingLearner, run: Run) -> TrainingResult:
-        assert [one() for one in alive] == [None] * len(alive)
-        result = original(learner, run)
-        alive.extend((weakref.ref(learner.rated.rater), weakref.ref(learner.rated.rater.backbone)))
-        return result
+    def load_backbone(config: BackboneConfig) -> backbones.Backbone:
+        assert [one() for one in made] == [None] * len(made)
+        found = original(config)
+        made.append(weakref.ref(found.model))
+        return found
 
-    monkeypatch.setattr("ratecast.train.finetune.train", train)
-    tuned = tune(parts, run_of(ensemble=2, steps=2, trained_layers=1, adversarial=0.1, word_deletion=0.0))
-    assert len(alive) == 6
-    assert alive[-2]() is tuned.rater
+    monkeypatch.setattr("ratecast.train.finetune.load_backbone", load_backbone)
+    tuned = tune(parts, run_of(ensemble=2, steps=2, trained_layers=1, adversarial=0.1))
+    assert len(made) == 4  # the first was there for the plan and for what the untrained backbone is worth
+    assert made[-1]() is tuned.backbone.model
 
 
 def test_progress_says_which_network_is_trained(parts: Parts, run_of: RunOf) -> None:

@@ -14,8 +14,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.utils.class_weight import compute_sample_weight
 
+from ratecast.data.split import sampled_rows
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.model.heads import HEADS
 from ratecast.model.rater import Rater
@@ -285,6 +287,14 @@ def test_patience_stops_a_run_that_does_not_improve(parts: Parts, run_of: RunOf)
     assert tuned.result.best_step == 0
 
 
+@pytest.mark.parametrize(("epochs", "evaluations"), [(2.0, 4), (10.0, 10)])
+def test_by_default_half_of_the_evaluations_may_pass_without_improvement(
+    parts: Parts, run_of: RunOf, epochs: float, evaluations: int
+) -> None:
+    tuned = tune(parts, run_of(epochs=epochs, learning_rate=1e-12, head_learning_rate=1e-12))
+    assert len(tuned.result.curve) == 1 + evaluations  # the first one is before any step
+
+
 def test_time_limit_is_kept_and_ends_the_schedule(parts: Parts, run_of: RunOf) -> None:
     run = run_of(epochs=10_000.0, patience=10_000)
     started = time.monotonic()
@@ -292,6 +302,56 @@ def test_time_limit_is_kept_and_ends_the_schedule(parts: Parts, run_of: RunOf) -
     assert time.monotonic() - started < 8
     assert tuned.result.stopped_by == "time budget"
     assert tuned.result.steps > 10
+
+
+def test_a_resumed_run_keeps_to_a_smaller_limit(parts: Parts, run_of: RunOf) -> None:
+    settings = {"epochs": 10_000.0, "patience": 100_000, "checkpoint_seconds": 1e-9}
+    begun = time.monotonic()
+    run = replace(run_of(**settings), reporter=InterruptingReporter(3))
+    with pytest.raises(StoppedError):
+        tune_within(parts, run, lambda: begun + 600 - time.monotonic())
+    started = time.monotonic()
+    tuned = tune_within(parts, run_of(resume=True, **settings), lambda: started + 4 - time.monotonic())
+    assert time.monotonic() - started < 12
+    assert tuned.result.stopped_by == "time budget"
+    assert tuned.result.steps > 3
+
+
+def test_a_checkpoint_of_a_gpu_is_gone_on_with_on_a_processor(
+    parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("there is no GPU")
+
+    with pytest.raises(StoppedError):
+        tune(parts, replace(run_of(steps=8, checkpoint_seconds=1e-9), reporter=InterruptingReporter(3)))
+    path = run_of().folder / CHECKPOINT_FILE
+    with safe_open(path, framework="pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    save_file(tensors | {"random_cuda": torch.zeros(16, dtype=torch.uint8)}, path, metadata=metadata)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", refuse)
+    assert tune(parts, run_of(steps=8, resume=True)).result.steps == 8
+
+
+def test_no_more_reviews_are_judged_than_a_fifth_of_the_time_allows(
+    parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratecast.data.split.LEAST_JUDGED", 1)
+    started = time.monotonic()
+    tuned = finetune(
+        parts,
+        SCALE,
+        run_of(max_tokens=24, steps=2),
+        time_left=lambda: started + 100 - time.monotonic(),
+        reviews_after=40,
+        seconds_after=1.0,
+    )
+    assert tuned is not None
+    assert 15 <= tuned.judged <= 20  # a fifth of 100 s and what is left after loading, a second each
+    assert tuned.before is not None
+    chosen = parts["test"].take(sampled_rows(40, tuned.judged, 0)).rated()
+    assert np.sqrt(np.mean((SCALE.mean(tuned.before) - chosen) ** 2)) < 0.8
+    assert finetune(parts, SCALE, run_of(), time_left=None, reviews_after=40, seconds_after=1.0) is not None
 
 
 def test_no_time_at_all_is_not_worth_a_start(parts: Parts, run_of: RunOf) -> None:

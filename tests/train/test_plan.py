@@ -59,7 +59,8 @@ def test_what_the_settings_give_is_left_as_it_is() -> None:
     assert (plan.max_tokens, plan.trained_layers) == (200, 2)
     assert planned(1e6, max_tokens=200, trained_layers=2, epochs=1.5).epochs == 1.5
     assert planned(1e6, trained_layers=0).trained_layers == 0
-    assert planned(20.0, word_deletion=0.1).trained_layers == 6  # changing texts cannot be stored
+    for changing in ({"word_deletion": 0.1}, {"back_translation": "a,b"}):
+        assert planned(20.0, **changing).trained_layers == 6  # changing texts cannot be stored
 
 
 def test_fixed_steps_are_done_whatever_the_time() -> None:

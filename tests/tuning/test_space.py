@@ -9,7 +9,7 @@ from ratecast.config import FitConfig
 from ratecast.errors import ConfigError
 from ratecast.model.adapters import METHODS
 from ratecast.model.heads import HEADS
-from ratecast.train.finetune import with_learning_rate
+from ratecast.train.optim import with_learning_rate
 from ratecast.tuning.space import fixed_settings, flat, search_space
 
 EVERY = {

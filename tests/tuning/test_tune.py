@@ -185,21 +185,23 @@ def test_what_another_fit_left_is_not_gone_on_with(
 
 
 @pytest.mark.slow
-def test_trials_train_one_network_and_the_final_fit_the_ensemble(
-    tune_tiny: TuneTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_ensembles_and_back_translation_are_left_to_the_final_fit(
+    tune_tiny: TuneTiny, tiny_translator: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ratecast.train import finetune as module
 
-    sizes: list[int] = []
+    seen: list[tuple[int, str | None]] = []
     original = module.finetune
 
     def finetune(parts: dict[str, Reviews], scale: RatingScale, run: Run, **named: Any) -> FineTuned | None:
-        sizes.append(run.config.strengthen.ensemble)
+        seen.append((run.config.strengthen.ensemble, run.config.strengthen.back_translation))
         return original(parts, scale, run, **named)
 
     monkeypatch.setattr(module, "finetune", finetune)
-    tune_tiny(out=tmp_path / "model", trials=2, ensemble=2)
-    assert sizes == [1, 1, 2]
+    models = f"{tiny_translator('t5')},{tiny_translator('bart')}"
+    model = tune_tiny(out=tmp_path / "model", trials=2, ensemble=2, back_translation=models)
+    assert seen == [(1, None), (1, None), (2, models)]
+    assert len([note for note in model.notes() if "distilled" in note or "another language" in note]) == 2
 
 
 def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class RegressionTask:
         rows = self.features.transform(texts)
         self.matrix = sparse.csr_matrix((rows.values, rows.columns, rows.starts), shape=(len(texts), len(self.features.idf)))
         self.ratings = train.rated()
-        self.weights = None if train.weight is None else _relative(train.weight)
+        self.weights = None if train.weight is None else relative_weights(train.weight)
         self.validation = self.features.transform(validation.joined())
         self.validation_ratings = validation.rated()
         self.scale = scale
@@ -262,8 +262,12 @@ def _fit_quietly(solver: Any, task: RegressionTask, targets: NDArray[Any]) -> No
         solver.fit(task.matrix, targets, sample_weight=task.weights)
 
 
-def _relative(weights: FloatArray) -> FloatArray:
-    """Weights with the mean 1, so that penalties mean the same whatever unit the weights are in."""
+def relative_weights(weights: FloatArray) -> FloatArray:
+    """Weights with the mean 1, so that penalties mean the same whatever unit the weights are in; shape ``(review,)``.
+
+    Raises:
+        DataError: if all of them are 0.
+    """
     mean = float(weights.mean())
     if mean == 0:
         raise DataError("every training review has the weight 0; expected some above 0: check the weights")

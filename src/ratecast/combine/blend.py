@@ -13,13 +13,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ratecast.combine.folds import FOLDS, stratified_folds
 from ratecast.errors import ModelFolderError, require
 from ratecast.evaluate.calibration import check_probabilities
 from ratecast.scale import FloatArray, IntArray, RatingScale
 
-FOLDS: Final = 5
 FEW_REVIEWS: Final = 10
 """With fewer held-out reviews nothing is fitted: all members have equal weights."""
+
+ENOUGH_TO_CHOOSE: Final = 100
+"""With fewer held-out reviews all members are pooled: the loss of so few is too uncertain to leave one out by."""
 
 WEIGHT_PENALTY: Final = 1.0
 BIAS_PENALTY: Final = 2.0
@@ -108,9 +111,10 @@ def fit_blend(
     """Choose which members to pool, and fit their weights and the levels' calibration, on held-out reviews.
 
     Every choice of members is cross-validated, and the one with the least loss is taken: a member that does not help on
-    reviews that its weight was not fitted on is left out. The loss is that of the mixed head, negative log-likelihood plus
-    squared error of the expected rating in units of the ratings' standard deviation, so that both the distribution and its
-    mean are right. Penalties keep few reviews from moving the weights far from equal ones.
+    reviews that its weight was not fitted on is left out, which fewer than 100 reviews cannot tell. The loss is that of the
+    mixed head, negative log-likelihood plus squared error of the expected rating in units of the ratings' standard deviation,
+    so that both the distribution and its mean are right. Penalties keep few reviews from moving the weights far from equal
+    ones.
 
     Args:
         members: probabilities of each model by name, shape ``(review, level)``, on reviews that none of them learned from.
@@ -131,18 +135,18 @@ def fit_blend(
         pooled = _softmax(np.concatenate(list(logarithms.values()), axis=2) @ equal.weights)
         return BlendFit(blend=equal, out_of_fold=pooled, losses={})
     counts = np.ones(len(truth)) if weights is None or not weights.any() else weights / weights.mean()
-    folds = _folds(scale.level_index(truth), seed)
+    folds = stratified_folds(scale.level_index(truth), np.random.default_rng(seed).permutation(len(truth)))
     subsets = [chosen for size in range(1, len(names) + 1) for chosen in itertools.combinations(names, size)]
     losses: dict[str, float] = {}
     best: tuple[float, tuple[str, ...], FloatArray] | None = None
     for chosen in subsets:
         task = _Task.of(np.concatenate([logarithms[name] for name in chosen], axis=2), truth, scale, counts)
         held_out = np.empty((len(truth), len(scale)))
-        for fold in range(folds.max() + 1):
+        for fold in range(FOLDS):
             held_out[folds == fold] = _softmax(task.take(folds == fold).logits(task.take(folds != fold).solve()))
         loss = float(counts @ task.losses(held_out) / len(truth))
         losses[" + ".join(chosen)] = loss
-        if best is None or loss < best[0]:
+        if best is None or loss < best[0] or len(truth) < ENOUGH_TO_CHOOSE:  # the last choice is all members
             best = (loss, chosen, held_out)
     if best is None:
         raise ValueError("nothing to blend")
@@ -237,12 +241,3 @@ def _logarithms(probabilities: Sequence[FloatArray]) -> FloatArray:
 def _softmax(logits: FloatArray) -> FloatArray:
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
-
-
-def _folds(levels: IntArray, seed: int) -> IntArray:
-    """Fold of each review, the levels spread evenly over the folds."""
-    order = np.random.default_rng(seed).permutation(len(levels))
-    order = order[np.argsort(levels[order], kind="stable")]
-    folds = np.empty(len(levels), dtype=np.int64)
-    folds[order] = np.arange(len(levels)) % min(FOLDS, len(levels))
-    return folds

@@ -1,19 +1,16 @@
 """One rating from a distribution: which one is best depends on the metric that it is judged by."""
 
-from collections.abc import Iterator
 from typing import Final, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ratecast.combine.folds import FOLDS, stratified_folds
 from ratecast.config import Optimise
 from ratecast.errors import ConfigError, ShapeError
 from ratecast.evaluate.calibration import check_probabilities
 from ratecast.evaluate.metrics import expected_ratings
 from ratecast.scale import FloatArray, IntArray, RatingScale
-
-FOLDS: Final = 5
-"""Parts of the held-out reviews that thresholds are tried on before they are believed."""
 
 _ROUNDS: Final = 50  # a round in which no threshold moves ends the search, mostly the third or fourth
 _GAIN: Final = 1e-9  # a smaller gain in kappa is rounding
@@ -90,7 +87,8 @@ def fit_thresholds(ratings: ArrayLike, probabilities: ArrayLike, scale: RatingSc
     if len(truth) < 2 * FOLDS:
         return plain
     tried = np.empty_like(true_levels)
-    for held_out in _folds(true_levels, means):
+    folds = stratified_folds(true_levels, means)  # alike in their means too, whatever the order of the reviews
+    for held_out in (folds == fold for fold in range(FOLDS)):
         cuts = _best_cuts(true_levels[~held_out], means[~held_out], plain)
         tried[held_out] = np.searchsorted(cuts, means[held_out], side="left")
     if _agreement(true_levels, tried) < _agreement(true_levels, np.searchsorted(plain, means, side="left")):
@@ -111,13 +109,6 @@ def check_optimise(optimise: Optimise, scale: RatingScale) -> None:
             f"{optimise} compares levels, and the scale {scale.describe()} has none; choose ratings for rmse or mae, or fit "
             "with a scale of levels (--scale 1..10)"
         )
-
-
-def _folds(true_levels: IntArray, means: FloatArray) -> Iterator[NDArray[np.bool_]]:
-    """Masks of the reviews in each part; parts are alike in their ratings, whatever the order of the reviews."""
-    place = np.empty(len(means), dtype=np.int64)
-    place[np.lexsort((means, true_levels))] = np.arange(len(means))
-    return (place % FOLDS == fold for fold in range(FOLDS))
 
 
 def _agreement(true_levels: IntArray, levels: IntArray) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ratecast.baseline.linear import relative_weights
 from ratecast.combine.encoding import NO_EFFECT, Encoding, find_encoding
 from ratecast.combine.tilt import TiltTask, fit_tilt, tilted
 from ratecast.data.used import Kind
@@ -156,8 +157,9 @@ def fit_effects(
 ) -> Effects | None:
     """Fit the effects of columns on top of what the text says.
 
-    Penalties are chosen on the validation reviews, by the sum of the negative log-likelihood and the squared error of the
-    standardised rating. Columns that do not clearly lower it are dropped one by one.
+    Training reviews count as their weights say. Penalties are chosen on the validation reviews, which all count the same, by
+    the sum of the negative log-likelihood and the squared error of the standardised rating. Columns that do not clearly lower
+    it are dropped one by one.
 
     Args:
         train: rated reviews that the effects are estimated from; values that only others have get none.
@@ -172,7 +174,7 @@ def fit_effects(
         The effects, None if no column helps.
 
     Raises:
-        DataError: if the training reviews lack a column.
+        DataError: if the training reviews lack a column, or all have the weight 0.
         MissingExtraError: if SciPy is not installed.
     """
     encodings = {name: find_encoding(name, train) for name in used}
@@ -206,9 +208,11 @@ class _Search:
         self.encodings, self.scale = encodings, scale
         levels = scale.level_index(train[0].rated())
         given = np.asarray(scale.levels)[levels]
-        self.spread = float(given.std())
-        values = (np.asarray(scale.levels) - given.mean()) / (self.spread or 1.0)
-        self.task = TiltTask(probabilities=np.maximum(train[1], _LEAST), levels=levels, values=values)
+        weights = None if train[0].weight is None else relative_weights(train[0].weight)
+        centre = float(np.average(given, weights=weights))
+        self.spread = float(np.sqrt(np.average((given - centre) ** 2, weights=weights)))
+        values = (np.asarray(scale.levels) - centre) / (self.spread or 1.0)
+        self.task = TiltTask(probabilities=np.maximum(train[1], _LEAST), levels=levels, values=values, weights=weights)
         self.blocks = {name: _one_hot(one.positions(train[0]), len(one)) for name, one in encodings.items()}
         self.positions = {name: one.positions(validation[0]) for name, one in encodings.items()}
         self.validation_base, self.ratings = validation[1], validation[0].rated()

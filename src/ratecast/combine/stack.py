@@ -9,7 +9,6 @@ import numpy as np
 from ratecast.combine.blend import Blend, fit_blend
 from ratecast.combine.decide import fit_thresholds
 from ratecast.combine.effects import Effects, fit_effects
-from ratecast.combine.folds import out_of_fold_probabilities
 from ratecast.combine.intervals import Intervals
 from ratecast.model.store import Component, create_component
 from ratecast.records import Reviews
@@ -23,12 +22,13 @@ class Columns:
     Attributes:
         used: names of the columns.
         training: rated training reviews.
-        penalty: C of the logistic regression whose out-of-fold predictions the effects are fitted on top of.
+        base: what their texts say, by models that did not see the same review (`out_of_fold_probabilities`), shape
+            ``(review, level)``.
     """
 
     used: Sequence[str]
     training: Reviews
-    penalty: float
+    base: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +94,7 @@ def fit_stack(
     fitted = fit_blend(members, ratings, scale, weights=held_out.weight, seed=seed)
     found, effects = fitted.out_of_fold, None
     if columns is not None:
-        base = out_of_fold_probabilities(columns.training, scale, penalty=columns.penalty, seed=seed)
-        effects = fit_effects(columns.training, base, held_out, found, scale, used=columns.used)
+        effects = fit_effects(columns.training, columns.base, held_out, found, scale, used=columns.used)
         found = found if effects is None else effects.apply(found, held_out)
     return Stack(
         blend=fitted.blend,

@@ -45,18 +45,24 @@ class TiltTask:
         probabilities: what the text says, shape ``(review, level)``, all above 0.
         levels: index of the level that each review has, shape ``(review,)``.
         values: standardised levels, shape ``(level,)``.
+        weights: how much each review counts, shape ``(review,)``; None if all count the same, 1.
     """
 
     probabilities: FloatArray
     levels: IntArray
     values: FloatArray
+    weights: FloatArray | None = None
 
     def loss(self, shifts: FloatArray) -> float:
-        """Negative log-likelihood of all reviews, without the constant part."""
+        """Weighted negative log-likelihood of all reviews, without the constant part."""
         exponents = shifts[:, np.newaxis] * self.values
         largest = exponents.max(axis=1)
         sums = (self.probabilities * np.exp(exponents - largest[:, np.newaxis])).sum(axis=1)
-        return float((np.log(sums) + largest - shifts * self.values[self.levels]).sum())
+        return float(self.weighted(np.log(sums) + largest - shifts * self.values[self.levels]).sum())
+
+    def weighted(self, terms: FloatArray) -> FloatArray:
+        """A number of each review times its weight, shape ``(review,)``."""
+        return terms if self.weights is None else self.weights * terms
 
     def moments(self, shifts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of each review's tilted distribution, in units of the values, shape ``(review,)`` each."""
@@ -86,10 +92,10 @@ def fit_tilt(task: TiltTask, design: Any, penalty: Any) -> FloatArray:
     loss = task.loss(design @ coefficients)
     for _ in range(_MOST_STEPS):
         means, variances = task.moments(design @ coefficients)
-        slope = design.T @ (means - task.values[task.levels]) + penalty @ coefficients
+        slope = design.T @ task.weighted(means - task.values[task.levels]) + penalty @ coefficients
         if np.abs(slope).max() <= _TOLERANCE * len(means):
             break
-        step = _newton_step(design, penalty, variances, slope)
+        step = _newton_step(design, penalty, task.weighted(variances), slope)
         for _ in range(_MOST_HALVINGS):
             moved = coefficients - step
             lower = task.loss(design @ moved) + 0.5 * float(moved @ (penalty @ moved))

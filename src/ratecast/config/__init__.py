@@ -4,7 +4,9 @@ Field names are unique over all stages, so that a flag needs no prefix: ``train.
 on the command line and ``train__learning_rate`` for the scikit-learn estimator.
 """
 
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ratecast.config.adapter import AdapterConfig, TuneName
@@ -22,7 +24,8 @@ from ratecast.config.stages import (
     TrackConfig,
     TrainConfig,
 )
-from ratecast.config.values import parse_duration
+from ratecast.config.values import parse_duration, translation_models
+from ratecast.errors import ConfigError
 
 __all__ = [
     "AdapterConfig",
@@ -42,6 +45,7 @@ __all__ = [
     "TuneName",
     "parse_duration",
     "setting_names",
+    "translation_models",
 ]
 
 
@@ -68,7 +72,7 @@ class FitConfig(Settings):
         """What is wrong with settings together, or with one that has no range in common with others."""
         if self.backbone.max_tokens is not None and self.backbone.max_tokens < 8:
             yield f"max_tokens must be at least 8, found {self.backbone.max_tokens}"
-        if self.split.validation_fraction + self.split.test_fraction > 0.9:
+        if (self.split.validation_fraction or 0.1) + self.split.test_fraction > 0.9:
             yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
         if self.split.validation_fraction == 0:
             yield "validation_fraction must be above 0: training stops on the validation reviews"
@@ -77,6 +81,24 @@ class FitConfig(Settings):
         yield from _clashes(self.strengthen, self.backbone)
         if self.adapter.tune != "full":
             yield from _clashes_with_adapters(self)
+        yield from self._pretrain_faults()
+        if self.strengthen.back_translation is not None:
+            try:
+                translation_models(self.strengthen.back_translation)
+            except ConfigError as error:
+                yield str(error)
+
+    def _pretrain_faults(self) -> Iterator[str]:
+        if self.backbone.pretrain is None:
+            return
+        try:
+            seconds = parse_duration(self.backbone.pretrain)
+        except ConfigError as error:
+            yield f"pretrain: {error}"
+            return
+        with suppress(ConfigError):  # a time budget that cannot be read is told elsewhere
+            if seconds >= (self.time_budget_seconds or math.inf):
+                yield f"pretrain is {self.backbone.pretrain}, which leaves nothing of the time budget of {self.time_budget}"
 
 
 def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
@@ -93,10 +115,10 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
             f"pooled_layers must be at most {trained + 1} with trained_layers={trained}, found {backbone.pooled_layers}: "
             "of the frozen layers only the topmost one's outputs are kept"
         )
-    if trained is not None and (strengthen.word_deletion or strengthen.synonyms):
+    if trained is not None and strengthen.changes_texts:
         yield (
-            f"word_deletion and synonyms change the training texts in each pass, but trained_layers={trained} computes the "
-            "frozen layers once: leave trained_layers unset, or these at 0"
+            "word_deletion, synonyms and back_translation change the training texts in each pass, but "
+            f"trained_layers={trained} computes the frozen layers once: leave trained_layers unset, or these off"
         )
     if strengthen.synonyms and strengthen.synonyms_file is None:
         yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"
@@ -111,3 +133,8 @@ def _clashes_with_adapters(config: FitConfig) -> Iterator[str]:
     }
     for name in (name for name, is_given in own.items() if is_given):
         yield f"{name} is for the backbone's own weights, which tune={config.adapter.tune} leaves as they are: leave it unset"
+    if config.backbone.pretrain is not None:
+        yield (
+            f"with tune={config.adapter.tune} the model folder needs a backbone that stays: run ratecast pretrain before it in "
+            "place of setting pretrain, and give its folder as the backbone"
+        )

@@ -48,8 +48,9 @@ class SplitConfig:
 
     by: SplitBy = "random"
     """Divide at random (stratified by rating), by user or item (none on two sides), by time (test is the latest), by column."""
-    validation_fraction: float = 0.1
-    """Share of the reviews that training stops on and choices are made on."""
+    validation_fraction: float | None = None
+    """Share of the reviews that training stops on and choices are made on. A tenth by default; of fewer than 1,000 more,
+    up to a quarter: a handful cannot tell models apart."""
     test_fraction: float = 0.1
     """Share of the reviews that is used once, for the final table."""
 
@@ -60,6 +61,9 @@ class BackboneConfig:
 
     backbone: str = "all-MiniLM-L6-v2"
     """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
+    pretrain: str | None = None
+    """Time, such as 5m, to pretrain the backbone on the texts of the training reviews before fine-tuning; a part of the time
+    budget. ratecast pretrain does the same with more reviews, that need no ratings."""
     pooling: Literal["mean", "first", "last"] = "mean"
     """How token vectors become one review vector; the last one is that of decoders which has read the whole text."""
     pooled_layers: int = 1
@@ -112,8 +116,8 @@ class TrainConfig:
     """Gradients are scaled down to this norm."""
     evaluations_per_epoch: int = 2
     """How often the validation reviews are scored."""
-    patience: int = 4
-    """Evaluations without improvement after which training stops."""
+    patience: int | None = None
+    """Evaluations without improvement after which training stops. By default half of those planned, and at least 4."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints that --resume goes on from."""
 
@@ -140,9 +144,18 @@ class StrengthenConfig:
     """Probability that a word of a training text is replaced by one of its synonyms, drawn anew in each pass."""
     synonyms_file: str | None = None
     """Thesaurus for them in the MyThes format, such as Debian's mythes-en-us: /usr/share/mythes/th_en_US_v2.dat."""
+    back_translation: str | None = None
+    """Two translation models, there and back, separated by a comma: names on the Hugging Face hub or local folders, such as
+    Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en. In each pass half of the training texts are read as they come back.
+    Translating takes at most a fifth of the time; texts that it does not suffice for stay as they are."""
     ensemble: int = 1
     """Networks with seeds of their own that are fine-tuned first, and whose mean one more network learns from, beside the true
     ratings. Only that one is the model. They share the time; 1 trains the model alone."""
+
+    @property
+    def changes_texts(self) -> bool:
+        """Whether training texts read otherwise in each pass, so that no layer can be computed once for all of them."""
+        return bool(self.word_deletion or self.synonyms or self.back_translation)
 
 
 @dataclass(frozen=True, kw_only=True)

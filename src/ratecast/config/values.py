@@ -30,6 +30,21 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def translation_models(text: str) -> tuple[str, str]:
+    """The two models that ``back_translation`` names: there, and back.
+
+    Raises:
+        ConfigError: if there are not two.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise ConfigError(
+            "back_translation must name two translation models, there and back, separated by a comma, such as "
+            f"Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en; found {text!r}"
+        )
+    return names[0], names[1]
+
+
 _POSITIVE: Final = frozenset(
     (
         "learning_rate",

@@ -29,8 +29,20 @@ PART_NAMES: Final = {
 """What a split column may say, in any case."""
 
 
+_VALIDATION: Final = 0.1
+_ENOUGH_VALIDATION: Final = 100
+_MOST_VALIDATION: Final = 0.25
+"""Share of the reviews for validation: a tenth, but enough of them to choose by, and no more than a quarter."""
+
 STOPPING_REVIEWS: Final = 1000
 """Validation reviews that are scored while training, at most: scoring more would take the time from training."""
+
+
+LEAST_JUDGED: Final = 2000
+"""Test reviews that a model is judged on, at least, where there are so many."""
+
+JUDGING_SHARE: Final = 0.2
+"""Share of the time that judging may take where there are more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +66,24 @@ def stopping_rows(validation_reviews: int) -> IntArray:
 
     All of them, or a random sample, the same each time: the reviews of a table may be sorted by rating, item or time.
     """
-    drawn = np.random.default_rng(validation_reviews).permutation(validation_reviews)[:STOPPING_REVIEWS]
-    return np.sort(drawn)
+    return sampled_rows(validation_reviews, STOPPING_REVIEWS, seed=validation_reviews)
+
+
+def sampled_rows(reviews: int, most: int, seed: int) -> IntArray:
+    """Rows of a random sample of the reviews, ascending; all of them if there are not more."""
+    return np.sort(np.random.default_rng(seed).permutation(reviews)[:most])
+
+
+def judged_reviews(reviews: int, *, seconds: float, seconds_per_review: float) -> int:
+    """How many test reviews a model is judged on: all, or as many as a fifth of the time scores, but no fewer than 2,000.
+
+    Args:
+        reviews: how many there are.
+        seconds: time that is left for fitting and judging; infinite without a limit.
+        seconds_per_review: what all that is compared takes together to score a review.
+    """
+    affordable = JUDGING_SHARE * max(seconds, 0.0) / max(seconds_per_review, 1e-9)
+    return int(min(reviews, max(LEAST_JUDGED, affordable)))
 
 
 def split_reviews(reviews: Reviews, config: SplitConfig, scale: RatingScale, seed: int) -> Split:
@@ -103,7 +131,10 @@ class _Task:
 
     @property
     def fractions(self) -> tuple[float, float]:
-        return self.config.validation_fraction, self.config.test_fraction
+        validation = self.config.validation_fraction
+        if validation is None:
+            validation = min(_MOST_VALIDATION, max(_VALIDATION, _ENOUGH_VALIDATION / len(self.reviews)))
+        return validation, self.config.test_fraction
 
 
 def _by_chance(task: _Task) -> IntArray:

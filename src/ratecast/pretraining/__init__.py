@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Pretraining:
         folder: where it is; ``fit`` takes it as its ``backbone``.
         objective: what was learnt: "masked", "causal" or "contrastive".
         measure: what ``before`` and ``after`` are, "held-out perplexity", or for contrastive "held-out loss".
+        output_was_new: whether the layer that tells words started at random, as the backbone had none.
         before: of the backbone as it was.
         after: of the weights that are kept, the best of all evaluations; the lower, the better.
         best_step: the step that these weights are from.
@@ -38,6 +39,7 @@ class Pretraining:
     folder: Path
     objective: str
     measure: str
+    output_was_new: bool
     before: float
     after: float
     best_step: int
@@ -49,8 +51,18 @@ class Pretraining:
     def describe(self) -> str:
         """What came of it, in a sentence."""
         fall = f"{_shown(self.before)} before, {_shown(self.after)} after {counted(self.best_step, 'step')}"
-        kept = "" if self.best_step else "; nothing was gained, the weights are as they were"
-        return f"{self.measure}: {fall}{kept}"
+        kept = "; nothing was gained, the weights are as they were"
+        new = (
+            "; the layer that tells words started at random, and most of the fall may be its own" if self.output_was_new else ""
+        )
+        return f"{self.measure}: {fall}{new if self.best_step else kept}"
+
+    @classmethod
+    def from_json(cls, folder: Path, facts: Mapping[str, Any]) -> "Pretraining":
+        """What ``pretraining.json`` tells of a folder."""
+        names = [part.name for part in fields(cls) if part.name not in {"folder", "curve"}]
+        curve = [{key: math.nan if value is None else value for key, value in point.items()} for point in facts["curve"]]
+        return cls(folder=folder, curve=curve, **{name: facts[name] for name in names})
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the folder, as values that JSON can hold."""

@@ -103,6 +103,9 @@ def build_corpus(
         (folder / _META).unlink(missing_ok=True)
         with (folder / "tokens.bin").open("wb") as file:
             for texts in _batches(pieces):
+                if hashes and deadline is not None and time.monotonic() > deadline:
+                    reporter.tell(f"the first {len(hashes):,} reviews are enough for the time: no more are read")
+                    break
                 for text, encoding in zip(texts, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True):
                     if ids := encoding.ids:
                         file.write(_marked(ids, encoding).tobytes())
@@ -111,9 +114,6 @@ def build_corpus(
                 if time.monotonic() - told > _TOLD_SECONDS:
                     told = time.monotonic()
                     reporter.tell(f"read {len(hashes):,} reviews, {ends[-1]:,} tokens")
-                if deadline is not None and time.monotonic() > deadline:
-                    reporter.tell(f"the first {len(hashes):,} reviews are enough for the time: no more are read")
-                    break
         np.savez(folder / "reviews.npz", starts=np.array(ends, dtype=np.int64), hashes=np.array(hashes, dtype=np.uint64))
     return _opened(folder)
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+import transformers
 from torch import Tensor, nn
 
 from ratecast.errors import BackboneError
-from ratecast.model.backbone import Pretrained, fast_tokenizer, load_pretrained, most_positions, pad_id
+from ratecast.model.backbone import Pretrained, fast_tokenizer, load_pretrained, most_positions, pad_id, quiet
 from ratecast.text import TextEncoder
 from ratecast.train.precision import PRECISIONS
 
@@ -97,8 +98,9 @@ class LanguageModel(nn.Module):
         """Write a folder that transformers loads; without the output layer if that was never trained."""
         self._loaded.restore_config()
         part = self.model if self._output_is_trained or not self.new else self.model.base_model
-        part.save_pretrained(str(folder))
-        self.tokenizer.save_pretrained(str(folder))
+        with quiet(transformers):
+            part.save_pretrained(str(folder))
+            self.tokenizer.save_pretrained(str(folder))
 
     def without_output(self) -> None:
         """Leave the output layer as it is: an objective does without it."""

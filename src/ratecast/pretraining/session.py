@@ -43,6 +43,7 @@ class _Prepared:
     corpus: Corpus
     learner: PretrainingLearner
     fingerprint: str
+    is_new: bool
     allowed_seconds: float | None
 
 
@@ -107,12 +108,17 @@ class Session:
         fingerprint = _fingerprint(config, corpus, language)
         path = self._working / CHECKPOINT_FILE
         saved = load_tensors(path, fingerprint, with_tensors=False) if self._resume else None
-        allowed = None if saved else self._plan(learner)
-        if saved:
-            learner.plan = PretrainingPlan.from_json(saved[0]["plan"])
+        allowed = self._plan(learner, None if saved is None else PretrainingPlan.from_json(saved[0]["plan"]))
         what = f"{objective.name}, up to {learner.plan.steps:,} steps of about {learner.units_per_step:,.0f} tokens"
         self._reporter.tell(f"pretraining {config.backbone}: {what}")
-        return _Prepared(objective=objective, corpus=corpus, learner=learner, fingerprint=fingerprint, allowed_seconds=allowed)
+        return _Prepared(
+            objective=objective,
+            corpus=corpus,
+            learner=learner,
+            fingerprint=fingerprint,
+            is_new=saved is None,
+            allowed_seconds=allowed,
+        )
 
     def _corpus(self, texts: Texts, stamp: str, language: LanguageModel) -> Corpus:
         folder, budget = self._working / "corpus", self._config.time_budget_seconds
@@ -127,14 +133,16 @@ class Session:
             mark_whole(folder, stamp)
         return found
 
-    def _plan(self, learner: PretrainingLearner) -> float | None:
-        """Plan for the time that is left, and return the part of it that is for training; None without a limit."""
+    def _plan(self, learner: PretrainingLearner, saved: PretrainingPlan | None) -> float | None:
+        """Plan for the time that is left, or go on with a plan, and return the time for training; None without a limit."""
+        learner.plan = saved or learner.plan
         budget = self._config.time_budget_seconds
         if budget is None:
             return None
         speed = learner.measure_speed()
         left = self._started + budget - time.monotonic() - _WRITING_SECONDS - speed[0]
-        learner.plan_for(max(left, 0.0), speed)
+        if saved is None:
+            learner.plan_for(max(left, 0.0), speed)
         allowed = left - learner.plan.held_out_batches * speed[1]  # the evaluation after the last step
         if allowed < _LEAST_STEPS * speed[0]:
             raise ConfigError(
@@ -145,10 +153,13 @@ class Session:
 
     def _loop_run(self, prepared: _Prepared) -> Run:
         learner, objective = prepared.learner, prepared.objective
+        is_first = prepared.is_new
 
-        def tell(progress: float, score: float) -> None:
-            if progress == 0:
+        def tell(_progress: float, score: float) -> None:
+            nonlocal is_first
+            if is_first:
                 self._reporter.tell(f"before: {learner.measure} {shown_score(score)}")
+            is_first = False
 
         return Run(
             config=loop_settings(self._config, objective),
@@ -167,6 +178,7 @@ class Session:
             folder=self._out,
             objective=prepared.objective.name,
             measure=result.measure,
+            output_was_new=bool(prepared.objective.language.new) and prepared.objective.measure == "perplexity",
             before=result.curve[0][curve_key(result.measure)],
             after=result.best_score,
             best_step=result.best_step,

@@ -1,4 +1,4 @@
-"""Training texts that are a little different in each pass: words left out, words replaced by synonyms."""
+"""Training texts that are a little different in each pass: said in other words, words left out or replaced by synonyms."""
 
 import re
 from collections.abc import Sequence
@@ -10,6 +10,9 @@ import numpy as np
 from ratecast.config import StrengthenConfig
 from ratecast.text.thesaurus import Thesaurus
 from ratecast.text.tokenise import TextEncoder, TokenisedTexts
+
+_PARAPHRASED: Final = 0.5
+"""Share of the texts with a paraphrase that are replaced by it in a pass."""
 
 _IDEOGRAPHS: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"(\s*)([{_IDEOGRAPHS}]|[^\W{_IDEOGRAPHS}]+(?:['’][^\W{_IDEOGRAPHS}]+)*)")
@@ -100,18 +103,32 @@ class AugmentedTexts:
     Attributes:
         texts: as they were written.
         encoder: tokenises them.
-        augmentation: changes them.
+        augmentation: changes their words, or those of their paraphrases; None if they stay.
+        paraphrases: what may stand in the place of each text, None where there is nothing; None without any.
+        seed: decides with the pass which texts are paraphrased.
     """
 
     texts: Sequence[str]
     encoder: TextEncoder
-    augmentation: Augmentation
+    augmentation: Augmentation | None = None
+    paraphrases: Sequence[str | None] | None = None
+    seed: int = 0
 
     def in_pass(self, epoch: int) -> TokenisedTexts:
         """The texts of one pass over them; the same number gives the same texts."""
-        return self.encoder.encode(
-            [self.augmentation.change(text, epoch=epoch, row=row) for row, text in enumerate(self.texts)]
-        )
+        texts = self._paraphrased(epoch)
+        if self.augmentation is not None:
+            texts = [self.augmentation.change(text, epoch=epoch, row=row) for row, text in enumerate(texts)]
+        return self.encoder.encode(texts)
+
+    def _paraphrased(self, epoch: int) -> Sequence[str]:
+        if self.paraphrases is None:
+            return self.texts
+        draws = np.random.default_rng([self.seed, epoch, 0, 1]).random(len(self.texts))  # the words' draws have three numbers
+        return [
+            paraphrase if paraphrase is not None and draw < _PARAPHRASED else text
+            for text, paraphrase, draw in zip(self.texts, self.paraphrases, draws, strict=True)
+        ]
 
 
 def _is_negation(word: str) -> bool:

@@ -1,10 +1,11 @@
 """What can be found wrong with the settings of fine-tuning before any work is done."""
 
-from ratecast.config import FitConfig
+from ratecast.config import FitConfig, translation_models
 from ratecast.errors import require
 from ratecast.model.adapters import create_method
-from ratecast.model.backbone import check_backbone, read_architecture
+from ratecast.model.backbone import backbone_architecture, check_backbone
 from ratecast.model.heads import create_head
+from ratecast.model.translate import check_translator
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.train.loop import wanted_trackers
 
@@ -18,7 +19,7 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
         ratings: rated reviews' ratings, shape ``(review,)``.
 
     Raises:
-        BackboneError: if the backbone cannot be found, or its folder lacks a file.
+        BackboneError: if the backbone or a translation model cannot be found, or its folder lacks a file.
         ConfigError: if the head is unknown or does not go with the scale or the settings, the backbone has fewer layers or
             positions than asked for, or the tuning method does not go with it or with the settings.
         MissingExtraError: if a tracker or the extra ``train`` is not installed.
@@ -26,6 +27,8 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
     wanted_trackers(config.track)
     smoothing = config.train.label_smoothing
     create_head(config.backbone.head, 1, scale, ratings, label_smoothing=smoothing)  # a narrow one, to hear what it refuses
+    for model in translation_models(config.strengthen.back_translation) if config.strengthen.back_translation else ():
+        check_translator(model)
     method = create_method(config.adapter)
     check_backbone(
         config.backbone,
@@ -34,4 +37,4 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
     )
     if method is not None:
         require("peft", "train", f"tune={method.name}")
-        method.check(read_architecture(config.backbone.backbone))
+        method.check(backbone_architecture(config.backbone.backbone))

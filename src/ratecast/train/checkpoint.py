@@ -84,6 +84,9 @@ def save_checkpoint(folder: Path, state: TrainingState, network: nn.Module, opti
     for weight, moments in optimizer.state.items():
         tensors |= {f"optimizer/{names[id(weight)]}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     tensors["random"] = torch.get_rng_state()
+    device = next(network.parameters()).device
+    if device.type == "cuda":
+        tensors["random_cuda"] = torch.cuda.get_rng_state(device)
     facts = {key: value for key, value in vars(state).items() if key not in {"best", "average", "memory"}}
     save_tensors(folder / CHECKPOINT_FILE, tensors, facts)
 
@@ -149,6 +152,9 @@ def load_checkpoint(
                 weight = by_name[weight_name]
                 optimizer.state[weight][moment] = tensor if moment == "step" else tensor.to(weight.device)
     torch.set_rng_state(tensors["random"])
+    device = next(network.parameters()).device
+    if "random_cuda" in tensors and device.type == "cuda":  # it may be gone on with on a machine without a GPU
+        torch.cuda.set_rng_state(tensors["random_cuda"], device)
     return state
 
 

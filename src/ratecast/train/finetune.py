@@ -1,6 +1,5 @@
 """Fine-tuning a pretrained backbone on rated reviews, from its untrained vectors to the best weights."""
 
-import gc
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -9,10 +8,11 @@ from typing import Final
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from ratecast.config import FitConfig
-from ratecast.data.split import stopping_rows
+from ratecast.data.split import judged_reviews, sampled_rows, stopping_rows
 from ratecast.model.adapters import Adapter, attach, create_method
 from ratecast.model.backbone import Backbone, load_backbone, set_trained, transformer_layers
 from ratecast.model.heads import create_head
@@ -25,7 +25,8 @@ from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, TrainingResult, train
-from ratecast.train.optim import LEARNING_RATE
+from ratecast.train.optim import with_learning_rate
+from ratecast.train.paraphrase import back_translate
 from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sample_rows
 from ratecast.train.precision import PRECISIONS, choose_precision
 from ratecast.train.probe import fit_probe
@@ -50,9 +51,11 @@ class FineTuned:
         before: level probabilities of the judged reviews by a linear head on the untrained backbone, ``(review, level)``; None
             where the time is too short for it.
         before_seconds: time that this head and its vectors took.
+        judged: how many test reviews the time allows to judge on.
         reviews: training reviews that were used.
         shortened: those of them that were too long to be read whole.
         ensemble: the networks that this one learnt from besides the ratings, None without any.
+        paraphrased: training reviews that were also read as they came back from another language.
         adapter: the weights that were added to the backbone; None where its own were trained.
     """
 
@@ -63,9 +66,11 @@ class FineTuned:
     validation: FloatArray
     before: FloatArray | None
     before_seconds: float
+    judged: int
     reviews: int
     shortened: int
     ensemble: Ensemble | None
+    paraphrased: int
     adapter: Adapter | None
 
 
@@ -76,6 +81,7 @@ def finetune(
     *,
     time_left: Callable[[], float] | None,
     reviews_after: int,
+    seconds_after: float = 0.0,
     judged: str = "test",
 ) -> FineTuned | None:
     """Fine-tune the configured backbone; with an ensemble, one network for each member and one that learns from them.
@@ -85,21 +91,31 @@ def finetune(
         scale: their rating scale.
         run: settings and places; its ``allowed_seconds`` are set here from the time that is left.
         time_left: seconds that are left for training and scoring; None without a limit.
-        reviews_after: how many reviews must be scored after training, within the time that is left.
+        reviews_after: how many reviews are to be scored after training, within the time that is left; fewer of them, drawn at
+            random, where that would take more than a fifth of it.
+        seconds_after: what each of them takes besides the backbone, in seconds.
         judged: the part that the untrained backbone is judged on.
 
     Returns:
         None if the time is too short to be worth a start.
 
     Raises:
-        BackboneError, ConfigError, DataError, OutputError: as `load_backbone`, `create_head`, `review_weights` and `train` do.
+        BackboneError, ConfigError, DataError, OutputError: as `load_backbone`, `create_head`, `review_weights`, `train` and
+            `back_translate` do.
     """
+    translating = run.config.strengthen.back_translation is not None
+    paraphrases = back_translate(run, parts["train"].joined(), time_left) if translating else None
     torch.manual_seed(run.config.seed)
-    tuning = _Tuning(parts, scale, replace(run, config=with_learning_rate(run.config)), time_left, reviews_after)
+    run = replace(run, config=with_learning_rate(run.config))
+    tuning = _Tuning(
+        parts, scale, run, time_left, reviews_after=reviews_after, seconds_after=seconds_after, paraphrases=paraphrases
+    )
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe(tuning.networks))
-    return tuning.run(None if judged == "validation" else parts[judged])
+    if judged == "validation":
+        return tuning.run(None)
+    return tuning.run(parts[judged].take(sampled_rows(len(parts[judged]), tuning.judged, run.config.seed)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +145,13 @@ class _Tuning:
         scale: RatingScale,
         run: Run,
         time_left: Callable[[], float] | None,
+        *,
         reviews_after: int,
+        seconds_after: float,
+        paraphrases: list[str | None] | None,
     ) -> None:
-        self._time_left, self._reviews_after = time_left, reviews_after
+        self._time_left, self._reviews_after, self._seconds_after = time_left, reviews_after, seconds_after
+        self.judged = len(parts.get("test", ()))
         self._training_reviews, self._validation_reviews = len(parts["train"]), len(stopping_rows(len(parts["validation"])))
         self._members = run.config.strengthen.ensemble if run.config.strengthen.ensemble > 1 else 0
         self.networks = self._members + 1
@@ -148,6 +168,7 @@ class _Tuning:
         chosen = np.random.default_rng(run.config.seed).permutation(len(parts["train"]))[: self.plan.reviews]
         validation = parts["validation"].take(stopping_rows(len(parts["validation"])))
         self._parts = {"train": parts["train"].take(np.sort(chosen)), "validation": validation}
+        self._paraphrases = None if paraphrases is None else [paraphrases[row] for row in np.sort(chosen)]
         self._texts = {name: self._backbone.encoder.encode(part.joined()) for name, part in self._parts.items()}
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
         self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
@@ -164,9 +185,14 @@ class _Tuning:
             set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
-        seconds = self._seconds(speed.encoding / float(texts.lengths.mean()), precision, self.networks)
+        reviews_per_second = speed.encoding / float(texts.lengths.mean())
+        if self._time_left is not None:
+            each = 1 / (reviews_per_second * _EXPORTED_SPEED[precision]) + self._seconds_after
+            self.judged = judged_reviews(self.judged, seconds=self._time_left(), seconds_per_review=each)
+            self._reviews_after = min(self._reviews_after, self.judged)
+        seconds = self._seconds(reviews_per_second, precision, self.networks)
         if seconds is not None:  # the head is fitted to the validation reviews too
-            seconds -= self._validation_reviews * float(texts.lengths.mean()) / speed.encoding
+            seconds -= self._validation_reviews / reviews_per_second
         plan = saved or make_plan(
             texts.lengths,
             speed,
@@ -185,8 +211,8 @@ class _Tuning:
         # Once the time of a network is over: the last evaluation, and for the blend.
         scored = 2 * self._validation_reviews / reviews_per_second
         taught = (networks - 1) * (scored + self._training_reviews / reviews_per_second)
-        after = scored + self._reviews_after / (reviews_per_second * _EXPORTED_SPEED[precision])
-        return (self._time_left() - after - taught) / networks
+        each = 1 / (reviews_per_second * _EXPORTED_SPEED[precision]) + self._seconds_after
+        return (self._time_left() - scored - self._reviews_after * each - taught) / networks
 
     def _left(self, networks: int) -> float | None:
         return self._seconds(self._reviews_per_second, self.plan.precision, networks)
@@ -213,9 +239,11 @@ class _Tuning:
             validation=trained.probabilities("validation"),
             before=before,
             before_seconds=before_seconds,
+            judged=self.judged,
             reviews=self.plan.reviews,
             shortened=int(texts["train"].shortened.sum()),
             ensemble=ensemble,
+            paraphrased=sum(text is not None for text in self._paraphrases or ()),
             adapter=self._adapter,
         )
 
@@ -247,8 +275,7 @@ class _Tuning:
         """Start again from the pretrained backbone, as the numbered network of an ensemble, whose run is returned."""
         run, encoder = network_run(self._run, number), self._backbone.encoder
         torch.manual_seed(run.config.seed)
-        del self._rater, self._backbone, self._adapter
-        gc.collect()  # modules and hooks refer to each other: without it two networks would be in memory
+        del self._rater, self._backbone, self._adapter  # else two networks would be in memory
         self._load(run.config)
         self._backbone = replace(self._backbone, encoder=encoder)
         self._prepare(run.config)
@@ -310,10 +337,15 @@ class _Tuning:
         return _probabilities(self._rater, self._encode("judged", texts, self._run).vectors)
 
     def _augmented(self, seed: int) -> AugmentedTexts | None:
-        if self._augmentation is None:
+        if self._augmentation is None and self._paraphrases is None:
             return None
-        texts, encoder = self._parts["train"].joined(), self._backbone.encoder
-        return AugmentedTexts(texts=texts, encoder=encoder, augmentation=replace(self._augmentation, seed=seed))
+        return AugmentedTexts(
+            texts=self._parts["train"].joined(),
+            encoder=self._backbone.encoder,
+            augmentation=None if self._augmentation is None else replace(self._augmentation, seed=seed),
+            paraphrases=self._paraphrases,
+            seed=seed,
+        )
 
     def _encode(self, name: str, texts: TokenisedTexts, run: Run, *, again: bool = False) -> Encoded:
         """One pass of the network; the first time the frozen layers' outputs are stored for what training reads."""
@@ -339,36 +371,26 @@ class _Tuning:
         return np.sort(np.random.default_rng(self._run.config.seed).permutation(count)[:most])
 
 
-def with_learning_rate(config: FitConfig) -> FitConfig:
-    """The settings with the learning rate filled in that suits the weights that are trained.
-
-    Raises:
-        ConfigError: as `create_method` does.
-    """
-    method = create_method(config.adapter)
-    default = LEARNING_RATE if method is None else method.learning_rate
-    return config.with_values(learning_rate=config.train.learning_rate or default)
-
-
 def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: FitConfig) -> Rater:
     settings = config.backbone
     width, smoothing = settings.pooled_layers * backbone.width, config.train.label_smoothing
-    return Rater(
+    rater = Rater(
         backbone.model,
         create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
         pooling=settings.pooling,
         pooled_layers=settings.pooled_layers,
         precision=PRECISIONS[config.train.precision],
     )
+    return rater.to(PartialState().device)  # where training will be, so that speed is measured and texts are encoded there
 
 
 def _probabilities(rater: Rater, vectors: Tensor) -> FloatArray:
     with torch.no_grad():
-        return _distribution(rater, rater.head(vectors))
+        return _distribution(rater, rater.head(vectors.to(rater.head.linear.weight.device)))
 
 
 @torch.no_grad()
 def _distribution(rater: Rater, outputs: Tensor) -> FloatArray:
-    found = rater.head.probabilities(outputs).double()
-    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).cpu().numpy()
+    found = rater.head.probabilities(outputs).cpu().double()  # not every device has double precision
+    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).numpy()
     return probabilities

@@ -19,6 +19,7 @@ from ratecast.train.learner import Learner
 from ratecast.train.optim import LEARNING_RATE, set_learning_rates
 
 _TICKS = 1000
+_LEAST_PATIENCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,8 @@ class Run:
         folder: where checkpoints go.
         fingerprint: hash of the data and of the settings that decide the weights.
         resume: whether to go on from the last checkpoint.
-        allowed_seconds: time for training, over all sessions of the run; None without a limit. A resumed run keeps to the
-            limit of its checkpoint.
+        allowed_seconds: time for training in this session; None without a limit. A resumed run keeps to the limit of its
+            checkpoint too, whichever comes first.
         reporter: shows the progress.
         log_folder: where trackers write.
         plan: what the settings were filled in from, to be kept in checkpoints.
@@ -120,6 +121,10 @@ class _Loop:
         torch.manual_seed(run.config.seed)
         found = load_checkpoint(run.folder, run.fingerprint, self._network, self._optimizer) if run.resume else None
         self._state = found or self._planned()
+        if found is not None and run.allowed_seconds is not None:
+            found.allowed_seconds = min(found.allowed_seconds or math.inf, found.seconds + run.allowed_seconds)
+        planned_evaluations = math.ceil(self._state.steps / learner.evaluate_every)
+        self._patience = self._config.patience or max(_LEAST_PATIENCE, math.ceil(planned_evaluations / 2))
         learner.memory = self._state.memory
         self._average_decay = run.config.strengthen.average_decay
         if self._average_decay and not self._state.average:
@@ -193,7 +198,7 @@ class _Loop:
 
     def _stopped_by(self) -> str | None:
         state = self._state
-        if state.stale >= self._config.patience:
+        if state.stale >= self._patience:
             return "patience"
         if state.step >= state.steps:
             return "plan"

@@ -162,7 +162,7 @@ def _options(config: FitConfig, layers: int, longest: int) -> list[tuple[int, in
     trained = config.backbone.trained_layers
     tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
     found = [(count, trained if trained is not None else layers, 2.0 if count > 128 else 1.0) for count in tokens]
-    changing = config.strengthen.word_deletion or config.strengthen.synonyms  # such texts have to be computed anew in each pass
+    changing = config.strengthen.changes_texts  # such texts have to be computed anew in each pass
     if config.adapter.tune != "full":  # their gradients pass through all layers
         return found
     if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
@@ -191,7 +191,9 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
             rater.vectors(ids, mask)[0, 0].item()
 
     def train() -> None:
-        rater.vectors(ids, mask).square().mean().backward()  # type: ignore[no-untyped-call]
+        loss = rater.vectors(ids, mask).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss.item()  # a GPU has done its work only then
         rater.zero_grad()
 
     speed = Speed(encoding=tokens / least_seconds(encode), training=tokens / least_seconds(train))

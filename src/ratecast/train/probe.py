@@ -32,10 +32,11 @@ def fit_probe(
         weights: how much each training review counts, shape ``(review,)``, as `review_weights` gives it. Held-out reviews all
             count the same, as they do in every metric.
     """
-    vectors, ratings = training[0].double(), torch.as_tensor(training[1])
-    held_out, held_out_ratings = validation[0].double(), torch.as_tensor(validation[1])
+    vectors, ratings = training[0].cpu().double(), torch.as_tensor(training[1])
+    held_out, held_out_ratings = validation[0].cpu().double(), torch.as_tensor(validation[1])
     counted = None if weights is None else torch.as_tensor(weights)
-    head.double().eval()
+    device = head.linear.weight.device
+    head.cpu().double().eval()  # not every device has double precision, and this is quick
     head.standardise(vectors)
     best: dict[str, Tensor] = {name: value.clone() for name, value in head.state_dict().items()}
     best_loss = float("inf")
@@ -49,14 +50,14 @@ def fit_probe(
     head.zero_grad()  # what L-BFGS left behind is no gradient of the first training step
     with torch.no_grad():
         head.calibrate(head(held_out), held_out_ratings)
-    head.float()
+    head.float().to(device)
 
 
 @torch.no_grad()
 def score_outputs(head: Head, output: Tensor, ratings: FloatArray) -> float:
     """Calibrate the head on held-out outputs, shape ``(review, output)``, and return the RMSE of the expected ratings."""
     head.calibrate(output, torch.as_tensor(ratings, device=output.device))
-    expected = head.scale.mean(head.probabilities(output).double().cpu().numpy())
+    expected = head.scale.mean(head.probabilities(output).cpu().double().numpy())
     return float(((expected - ratings) ** 2).mean() ** 0.5)
 
 

@@ -10,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from ratecast.config import FitConfig, TrackConfig
 from ratecast.data import Source
+from ratecast.data.split import sampled_rows
 from ratecast.errors import ConfigError, require
-from ratecast.fitting import LEAST_SECONDS, prepare_job, run_job
-from ratecast.job import Clock, Job
+from ratecast.fitting import prepare_job, run_job
+from ratecast.job import LEAST_SECONDS, Clock, Job
 from ratecast.predict import Predictor
 from ratecast.progress import ConsoleReporter, Reporter, SilentReporter
 from ratecast.records import Reviews
@@ -71,6 +70,8 @@ def tune(
     """
     require("optuna", "tune", "searching for settings")
     chosen = (config or FitConfig()).with_values(**settings)
+    if chosen.backbone.pretrain is not None:
+        raise ConfigError("a search cannot pretrain: run ratecast pretrain before it, and give its folder as the backbone")
     told = reporter or ConsoleReporter()
     count, seconds = _divided(chosen, trials)
     job = prepare_job(source, out=Path(out), config=chosen, reporter=told)
@@ -118,7 +119,7 @@ def _divided(config: FitConfig, trials: int | None) -> tuple[int, float | None]:
 
 def _search(job: Job, folder: Path, settings: Mapping[str, Any], *, seconds: float | None, resume: bool) -> "Search":
     from ratecast.model.backbone import load_backbone, transformer_layers
-    from ratecast.train.finetune import with_learning_rate
+    from ratecast.train.optim import with_learning_rate
     from ratecast.tuning.search import Search, describe
     from ratecast.tuning.space import fixed_settings, flat, search_space
 
@@ -143,7 +144,10 @@ def _search(job: Job, folder: Path, settings: Mapping[str, Any], *, seconds: flo
 
 
 def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
-    """Fine-tunes one network with some settings and gives the validation RMSE of the weights that are kept."""
+    """Fine-tunes with some settings and gives the validation RMSE of the weights that are kept.
+
+    An ensemble and back-translation are left to the final fit: they would take the most of a trial's time.
+    """
     from ratecast.train.finetune import finetune
     from ratecast.train.loop import Run
 
@@ -153,7 +157,7 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
 
     def train(settings: Mapping[str, Any], on_evaluation: "OnEvaluation") -> float | None:
         started = time.monotonic()
-        config = job.config.with_values(**settings, checkpoint_seconds=math.inf, ensemble=1)
+        config = job.config.with_values(**settings, checkpoint_seconds=math.inf, ensemble=1, back_translation=None)
         run = Run(
             config=replace(config, track=TrackConfig()),
             folder=folder,
@@ -174,8 +178,7 @@ def _objective(job: Job, folder: Path, seconds: float | None) -> "Objective":
 
 
 def _sample(validation: Reviews, seed: int) -> Reviews:
-    rows = np.random.default_rng(seed).permutation(len(validation))[:_TIMED_REVIEWS]
-    return validation.take(np.sort(rows))
+    return validation.take(sampled_rows(len(validation), _TIMED_REVIEWS, seed))
 
 
 def _best_job(job: Job, search: "Search") -> Job:

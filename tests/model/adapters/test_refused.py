@@ -59,6 +59,11 @@ def test_settings_of_the_own_weights(name: str, value: object) -> None:
         FitConfig().with_values(tune="lora", **{name: value})
 
 
+def test_backbone_that_would_not_stay() -> None:
+    with pytest.raises(ConfigError, match="with tune=lora the model folder needs a backbone that stays: run ratecast pretrain"):
+        FitConfig().with_values(tune="lora", pretrain="5m")
+
+
 def test_targets_that_are_not_there(backbone_of: BackboneOf) -> None:
     method = create_method(AdapterConfig(tune="lora", adapter_targets="q_proj, nowhere"))
     assert method is not None

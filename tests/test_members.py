@@ -1,0 +1,114 @@
+"""How many reviews the members of a model besides its backbone rest on, within the time that there is."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ratecast import FitConfig
+from ratecast.combine.out_of_fold import out_of_fold_probabilities
+from ratecast.fitting import prepare_job, run_job
+from ratecast.job import Clock, Job
+from ratecast.members import fit_columns, fit_linear, scoring_seconds
+from ratecast.progress import Advance, SilentReporter
+
+GRADES = ("awful", "bad", "fine", "good", "great")
+
+
+class Recorder(SilentReporter):
+    """Keeps what is told and the names of the tasks."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def tell(self, message: str) -> None:
+        """Keeps it."""
+        self.lines.append(message)
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        """Keeps the name."""
+        self.lines.append(task)
+        with super().track(task, total) as advance:
+            yield advance
+
+
+def frame_of(count: int) -> pl.DataFrame:
+    random = np.random.default_rng(0)
+    levels = random.integers(0, 5, count)
+    texts = [f"thing {row % 97} and {row} is {GRADES[level]}" for row, level in enumerate(levels)]
+    return pl.DataFrame(
+        {"text": texts, "stars": levels + 1, "user": [f"u{level // 2}{row % 9}" for row, level in enumerate(levels)]}
+    )
+
+
+def job_of(folder: Path, count: int, **settings: Any) -> tuple[Job, Recorder]:
+    reporter = Recorder()
+    config = FitConfig().with_values(**settings)
+    return prepare_job(frame_of(count), out=folder / "model", config=config, reporter=reporter), reporter
+
+
+def with_time(job: Job, seconds: float) -> Job:
+    """The same job with a budget that leaves so many seconds for a linear model."""
+    return replace(job, clock=Clock(started=time.monotonic(), budget_seconds=(seconds + 3) / 0.97))
+
+
+def test_a_budget_below_the_least_is_told_and_gives_the_least_model(tmp_path: Path) -> None:
+    job, reporter = job_of(tmp_path, 3000, time_budget="1s")
+    made = fit_linear(job)["tfidf-logistic"]
+    assert made.reviews == 300
+    (told,) = (line for line in reporter.lines if line.startswith("a linear model takes about"))
+    assert "the time budget of 1 s is exceeded" in told
+    assert int(told.split()[5]) >= 3
+    assert "the linear models learn from 300 of 2,400 training reviews: the time is short" in reporter.lines
+
+
+def test_what_is_left_decides_on_how_many_reviews_the_linear_models_learn_from(tmp_path: Path) -> None:
+    job, reporter = job_of(tmp_path, 3000, time_budget="1s")
+    assert fit_linear(with_time(job, 30))["tfidf-logistic"].reviews == 2400
+    assert not [line for line in reporter.lines if "exceeded" in line]
+
+
+def test_the_effects_of_columns_rest_on_as_many_reviews_as_the_time_allows(tmp_path: Path) -> None:
+    job, reporter = job_of(tmp_path, 1200, time_budget="1s", use="user")
+    baselines = fit_linear(job)
+    columns = fit_columns(job, baselines)
+    assert columns is not None
+    assert len(columns.training) == len(columns.base) == 500
+    assert "the effects of columns rest on 500 of 960 training reviews: the time is short" in reporter.lines
+    penalty = baselines["tfidf-logistic"].model.penalty  # type: ignore[union-attr]
+    np.testing.assert_array_equal(columns.base, out_of_fold_probabilities(columns.training, job.scale, penalty=penalty))
+    unlimited = replace(job, clock=Clock(started=0.0, budget_seconds=None))
+    without_limit = fit_columns(unlimited, fit_linear(unlimited))
+    assert without_limit is not None
+    assert len(without_limit.training) == 960
+    assert fit_columns(replace(job, used=()), baselines) is None
+
+
+@pytest.mark.slow
+def test_columns_are_prepared_before_the_rest_of_the_time_is_planned(tmp_path: Path, tiny_backbone: Path) -> None:
+    job, reporter = job_of(tmp_path, 200, use="user", backbone=str(tiny_backbone), max_tokens=32, steps=2)
+    run_job(job, resume=False)
+    (plan,) = (place for place, line in enumerate(reporter.lines) if line.startswith("plan: "))
+    assert reporter.lines.index("columns") < plan
+
+
+def test_scoring_is_timed(tmp_path: Path) -> None:
+    job, _ = job_of(tmp_path, 300, time_budget="1s")
+    assert 0 < scoring_seconds(job, fit_linear(job)) < 0.1
+
+
+@pytest.mark.slow
+def test_many_test_reviews_are_judged_by_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratecast.data.split.LEAST_JUDGED", 60)
+    job, reporter = job_of(tmp_path, 1000, time_budget="1s")
+    model = run_job(job, resume=False)
+    assert model.contest().model.metrics.reviews == 60
+    assert "the model is judged on 60 of 100 test reviews: the time is short" in reporter.lines
+    assert any("is about 60 of the 100 test reviews, drawn at random" in note for note in model.notes())
