@@ -18,7 +18,7 @@ class AdapterConfig:
     final_rank: int | None = None
     """Rank that adalora's matrices have in the end, on average; 8 by default."""
     alpha: float | None = None
-    """Scale of what lora and adalora add, in units of 1 / rank for lora; 16 by default for lora, 32 for adalora."""
+    """Scale of what lora and adalora add, which is then divided by the rank; 16 by default for lora, 32 for adalora."""
     adapter_dropout: float | None = None
     """Dropout before the added weights of lora and adalora; 0.05 by default."""
     adapter_targets: str | None = None

@@ -10,8 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from ratecast.errors import RatecastError
-from ratecast.model.adapters import Adapter
-from ratecast.model.adapters.folder import save_adapter
+from ratecast.model.adapters import Adapter, save_adapter
 from ratecast.model.graph import GRAPH_FILE, TOKENIZER_FILE, OnnxGraph, graph_settings
 from ratecast.model.rater import ProbabilityGraph, Rater, torch_probabilities
 from ratecast.model.store import Component, create_component

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from ratecast.config import BackboneConfig, FitConfig
-from ratecast.model.adapters import METHODS, attach, create_method
-from ratecast.model.adapters.base import Method
+from ratecast.model.adapters import METHODS, Method, attach, create_method, save_adapter
 from ratecast.model.adapters.families import FAMILIES
-from ratecast.model.adapters.folder import ADAPTER_FILE, save_adapter
+from ratecast.model.adapters.folder import ADAPTER_FILE
 from ratecast.model.backbone import load_backbone, transformer_layers
 from ratecast.train.finetune import FineTuned
 from ratecast.train.loop import Run

@@ -15,10 +15,9 @@ from safetensors.torch import load_file, save_file
 
 import ratecast
 from ratecast.errors import BackboneError, DataError, ModelFolderError
-from ratecast.model.adapters import METHODS
-from ratecast.model.adapters.bank import AdapterBank
+from ratecast.model.adapters import METHODS, AdapterBank, load_adapter
 from ratecast.model.adapters.families import FAMILIES
-from ratecast.model.adapters.folder import ADAPTER_FILE, load_adapter
+from ratecast.model.adapters.folder import ADAPTER_FILE
 from ratecast.model.export import WEIGHTS_FILE, export_rater
 from ratecast.model.graph import OnnxGraph
 from ratecast.model.rater import torch_probabilities
@@ -34,7 +33,7 @@ RunOf = Callable[..., Run]
 TunedBy = Callable[[Run], FineTuned]
 LOAD = """
 import json, sys
-from ratecast.model.adapters.folder import load_adapter
+from ratecast.model.adapters import load_adapter
 from ratecast.model.rater import torch_probabilities
 found = load_adapter(sys.argv[1])
 print(json.dumps(torch_probabilities(found.rater, found.encoder, json.loads(sys.argv[2])).tolist()))

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from ratecast.config import BackboneConfig
 from ratecast.errors import BackboneError, ModelFolderError
-from ratecast.model.adapters import METHODS, Adapter, attach
+from ratecast.model.adapters.base import Adapter
+from ratecast.model.adapters.methods import METHODS, attach
 from ratecast.model.backbone import Backbone, load_backbone
 from ratecast.model.graph import TOKENIZER_FILE
 from ratecast.model.heads import HEADS, create_head
