@@ -131,7 +131,7 @@ def test_without_a_test_part_validation_reviews_are_judged(fit_tiny: FitTiny, tm
     metrics = json.loads((fitted.folder / "metrics.json").read_text())
     assert metrics["judged_on"] == "validation"
     assert any("No test part" in note for note in metrics["notes"])
-    assert fitted.contest().model.metrics.reviews == 30
+    assert fitted.contest().model.metrics.reviews == 75
 
 
 def test_too_small_a_budget_gives_the_linear_model_and_says_so(fit_tiny: FitTiny, tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ class Translator:
                 )
             except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
                 raise BackboneError(explain(name, error, _WHAT) + _hint(error)) from None
+            except (TypeError, AssertionError):  # what Marian's tokenizer of transformers 5.23 raises without its files
+                raise BackboneError(f"the {_WHAT} {name!r} has no tokenizer that can be loaded") from None
         return cls(model, tokenizer)
 
     def translate(self, texts: Sequence[str]) -> list[str | None]:
