@@ -40,7 +40,7 @@ def test_fit_predict_and_score(estimator: RatingEstimator) -> None:
 def test_parameters_are_those_of_the_configuration(estimator: RatingEstimator) -> None:
     parameters = estimator.get_params()
     assert parameters["train__steps"] == 5
-    assert parameters["train__learning_rate"] == 1e-4
+    assert parameters["train__learning_rate"] is None
     assert parameters["seed"] == 0
     copy = clone(estimator).set_params(train__steps=7, seed=3)
     assert (copy.get_params()["train__steps"], copy.get_params()["seed"]) == (7, 3)

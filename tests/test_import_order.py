@@ -37,6 +37,7 @@ HEAVY = (
     "torch",
     "transformers",
     "accelerate",
+    "peft",
     "sklearn",
     "scipy",
     "matplotlib",

@@ -31,7 +31,7 @@ def write_components(
         from ratecast.model.export import export_rater
 
         sample = job.parts["validation"].joined()[:8]
-        exported = list(export_rater(tuned.rater, tuned.backbone.encoder, new, sample, name=GRAPH))
+        exported = list(export_rater(tuned.rater, tuned.backbone.encoder, new, sample, name=GRAPH, adapter=tuned.adapter))
     kept = [create_component(new, name, made.kind, made.model.save(new, name)) for name, made in baselines.items()]
     manifest = Manifest(
         scale=job.scale,
@@ -90,6 +90,7 @@ def _about(job: Job, tuned: "FineTuned | None") -> dict[str, Any]:
         found |= {
             "backbone": settings.backbone,
             "backbone_sha256": tuned.backbone.sha256,
+            "tune": tuned.config.adapter.tune,
             "head": settings.head,
             "max_tokens": settings.max_tokens,
         }

@@ -32,7 +32,7 @@ def test_fit_has_a_flag_for_every_setting_with_its_default_and_a_help_text() -> 
         assert about.help, name
         assert about.help[0].isupper(), name
         assert "\n" not in about.help, name
-    assert parameters["learning_rate"].default == 1e-4
+    assert parameters["learning_rate"].default is None
 
 
 def test_help_groups_the_flags_by_stage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,10 @@ import torch
 from ratecast.config import BackboneConfig
 from ratecast.errors import ModelFolderError
 from ratecast.model.backbone import load_backbone
-from ratecast.model.export import export_rater, torch_probabilities
+from ratecast.model.export import export_rater
 from ratecast.model.graph import OnnxGraph
 from ratecast.model.heads import HEADS, Head, create_head
-from ratecast.model.rater import Rater
+from ratecast.model.rater import Rater, torch_probabilities
 from ratecast.model.store import Component
 from ratecast.scale import RatingScale
 

@@ -6,7 +6,7 @@ import torch
 from ratecast.model.pooling import POOLINGS
 
 TOKENS = torch.tensor([[[1.0, 10.0], [3.0, 30.0]], [[5.0, 50.0], [7.0, 70.0]]])
-EXPECTED = {"mean": [[2.0, 20.0], [7.0, 70.0]], "first": [[1.0, 10.0], [7.0, 70.0]]}
+EXPECTED = {"mean": [[2.0, 20.0], [7.0, 70.0]], "first": [[1.0, 10.0], [7.0, 70.0]], "last": [[3.0, 30.0], [7.0, 70.0]]}
 
 
 @pytest.mark.parametrize("name", POOLINGS)
@@ -26,3 +26,9 @@ def test_virtual_tokens_before_the_text_do_not_count(name: str) -> None:
 def test_padding_on_the_right_does_not_count(name: str) -> None:
     mask = torch.tensor([[1, 0], [1, 0]])
     assert POOLINGS[name](TOKENS, mask).tolist() == [[1.0, 10.0], [5.0, 50.0]]
+
+
+def test_last_token_is_the_text_s_whatever_fills_it_up() -> None:
+    vectors = torch.tensor([[[1.0], [2.0], [3.0], [4.0]]] * 3)
+    mask = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]])
+    assert POOLINGS["last"](vectors, mask).tolist() == [[2.0], [3.0], [4.0]]

@@ -240,9 +240,9 @@ def test_finished_members_are_gone_before_the_next_is_loaded(
     made: list[weakref.ref[torch.nn.Module]] = []
     original = backbones.load_backbone
 
-    def load_backbone(config: BackboneConfig) -> backbones.Backbone:
+    def load_backbone(config: BackboneConfig, *, added_tokens: int) -> backbones.Backbone:
         assert [one() for one in made] == [None] * len(made)
-        found = original(config)
+        found = original(config, added_tokens=added_tokens)
         made.append(weakref.ref(found.model))
         return found
 

@@ -7,7 +7,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from ratecast.config import FitConfig
 from ratecast.errors import ConfigError
+from ratecast.model.adapters import METHODS
 from ratecast.model.heads import HEADS
+from ratecast.train.optim import with_learning_rate
 from ratecast.tuning.space import fixed_settings, flat, search_space
 
 EVERY = {
@@ -21,13 +23,22 @@ def space_of(*given: str, layers: int = 6, longest: int = 256, **settings: Any) 
 
 
 def test_defaults_are_searched_around() -> None:
-    space, defaults = space_of(), flat(FitConfig())
+    space, defaults = space_of(), flat(with_learning_rate(FitConfig()))
     assert set(space) == EVERY
     for name, where in space.items():
         assert where._contains(where.to_internal_repr(defaults[name])), name
     assert set(space["head"].choices) == set(HEADS)
     assert space["trained_layers"].choices == (None, 3)
     assert space["max_tokens"].choices == (None, 96, 128, 192)
+
+
+@pytest.mark.parametrize("tune", METHODS)
+def test_added_weights_have_learning_rates_of_their_own(tune: str) -> None:
+    space, config = space_of(tune=tune), with_learning_rate(FitConfig().with_values(tune=tune))
+    assert "trained_layers" not in space
+    where = space["learning_rate"]
+    assert where.low < config.train.learning_rate < where.high
+    assert where.high > space_of()["learning_rate"].high
 
 
 def test_every_corner_is_a_valid_configuration() -> None:

@@ -18,6 +18,7 @@ _TITLES: Final[dict[str | type[Settings], str]] = {
     "columns": "Columns",
     "split": "Split",
     "backbone": "Backbone and head",
+    "adapter": "Parameter-efficient tuning",
     "train": "Training",
     "strengthen": "Stronger fine-tuning",
     "answer": "Answer",

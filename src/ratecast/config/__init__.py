@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ratecast.config.adapter import AdapterConfig, TuneName
 from ratecast.config.pretrain import PretrainConfig
 from ratecast.config.settings import Settings, setting_names
 from ratecast.config.stages import (
@@ -27,6 +28,7 @@ from ratecast.config.values import parse_duration, translation_models
 from ratecast.errors import ConfigError
 
 __all__ = [
+    "AdapterConfig",
     "AnswerConfig",
     "BackboneConfig",
     "ClassWeights",
@@ -40,6 +42,7 @@ __all__ = [
     "StrengthenConfig",
     "TrackConfig",
     "TrainConfig",
+    "TuneName",
     "parse_duration",
     "setting_names",
     "translation_models",
@@ -53,6 +56,7 @@ class FitConfig(Settings):
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     strengthen: StrengthenConfig = field(default_factory=StrengthenConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
@@ -75,6 +79,8 @@ class FitConfig(Settings):
         if not 0 < self.answer.coverage < 1:
             yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
         yield from _clashes(self.strengthen, self.backbone)
+        if self.adapter.tune != "full":
+            yield from _clashes_with_adapters(self)
         yield from self._pretrain_faults()
         if self.strengthen.back_translation is not None:
             try:
@@ -116,3 +122,19 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
         )
     if strengthen.synonyms and strengthen.synonyms_file is None:
         yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"
+
+
+def _clashes_with_adapters(config: FitConfig) -> Iterator[str]:
+    """Settings of the backbone's own weights, which stay as they are where others are added to them."""
+    own = {
+        "trained_layers": config.backbone.trained_layers is not None,
+        "train_embeddings": config.backbone.train_embeddings,
+        "reinitialised_layers": config.strengthen.reinitialised_layers > 0,
+    }
+    for name in (name for name, is_given in own.items() if is_given):
+        yield f"{name} is for the backbone's own weights, which tune={config.adapter.tune} leaves as they are: leave it unset"
+    if config.backbone.pretrain is not None:
+        yield (
+            f"with tune={config.adapter.tune} the model folder needs a backbone that stays: run ratecast pretrain before it in "
+            "place of setting pretrain, and give its folder as the backbone"
+        )

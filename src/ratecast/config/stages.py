@@ -64,8 +64,8 @@ class BackboneConfig:
     pretrain: str | None = None
     """Time, such as 5m, to pretrain the backbone on the texts of the training reviews before fine-tuning; a part of the time
     budget. ratecast pretrain does the same with more reviews, that need no ratings."""
-    pooling: Literal["mean", "first"] = "mean"
-    """How token vectors become one review vector."""
+    pooling: Literal["mean", "first", "last"] = "mean"
+    """How token vectors become one review vector; the last one is that of decoders which has read the whole text."""
     pooled_layers: int = 1
     """How many top layers the review vector is made of. More than one helps where only the head is trained."""
     max_tokens: int | None = None
@@ -89,8 +89,8 @@ class BackboneConfig:
 class TrainConfig:
     """The training loop."""
 
-    learning_rate: float = 1e-4
-    """Peak learning rate of the backbone."""
+    learning_rate: float | None = None
+    """Peak learning rate of the backbone, or of what is added to it; by default 1e-4, and with tune the method's own."""
     head_learning_rate: float = 1e-3
     """Peak learning rate of the head."""
     epochs: float | None = None

@@ -63,6 +63,11 @@ _POSITIVE: Final = frozenset(
         "layer_decay",
         "dropout_samples",
         "ensemble",
+        "rank",
+        "final_rank",
+        "alpha",
+        "virtual_tokens",
+        "bottleneck_width",
     )
 )
 _NOT_NEGATIVE: Final = frozenset(("weight_decay", "trained_layers", "seed", "r_drop", "reinitialised_layers", "adversarial"))
@@ -78,6 +83,7 @@ _FRACTIONS: Final = frozenset(
         "average_decay",
         "word_deletion",
         "synonyms",
+        "adapter_dropout",
     )
 )
 

@@ -21,6 +21,9 @@ DEFAULT_BACKBONE: Final = "all-MiniLM-L6-v2"
 MOST_TOKENS: Final = 256
 """Longest input that is chosen without being asked for."""
 
+LEAST_TOKENS: Final = 8
+"""Shortest input that is worth reading."""
+
 DROPOUT: Final = 0.1
 """Rate of the dropout inside a backbone where it is wanted and the backbone says 0."""
 
@@ -116,22 +119,28 @@ def load_pretrained(
     )
 
 
-def load_backbone(config: BackboneConfig) -> Backbone:
+def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
     """Load a pretrained model and its tokenizer; weights from safetensors only, never remote code.
+
+    Args:
+        config: the settings.
+        added_tokens: positions that a tuning method takes up besides those of the text.
 
     Raises:
         BackboneError: if it cannot be found or loaded, or the bundled weights are damaged.
         ConfigError: if more tokens or layers are asked for than it has.
         MissingExtraError: if the extra ``train`` is not installed.
     """
-    check_backbone(config)
+    check_backbone(config, added_tokens=added_tokens)
     loaded = load_pretrained(config.backbone)
     model, tokenizer = loaded.model, loaded.tokenizer
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's next-sentence layer: unused, and untrained in most checkpoints
+    if hasattr(model.config, "use_cache"):
+        model.config.use_cache = False  # a decoder's keys and values are of no use once the text is read
     encoder = TextEncoder.create(
         fast_tokenizer(tokenizer, config.backbone),
-        max_tokens=config.max_tokens or min(MOST_TOKENS, most_positions(loaded.config) or MOST_TOKENS),
+        max_tokens=config.max_tokens or _longest(loaded.config, added_tokens),
         head_fraction=config.head_fraction,
         pad_id=pad_id(tokenizer),
     )
@@ -140,15 +149,25 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     )
 
 
-def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0) -> None:
+def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0, added_tokens: int = 0) -> None:
     """Find out before long work whether a backbone is there and has what the settings ask of it; weights are not read.
+
+    Args:
+        config: the settings.
+        reinitialised_layers: top layers that shall start anew.
+        added_tokens: as for `load_backbone`.
 
     Raises:
         BackboneError: if it cannot be found, or its folder lacks a file.
         ConfigError: if a number of layers or tokens is more than it has.
         MissingExtraError: if the extra ``train`` is not installed.
     """
-    _check_sizes(config, read_architecture(config.backbone, _resolve(config.backbone)), reinitialised_layers)
+    _check_sizes(config, backbone_architecture(config.backbone), reinitialised_layers, added_tokens)
+
+
+def backbone_architecture(name: str) -> Any:
+    """The configuration of a backbone in transformers, without its weights; arguments and errors as for `load_pretrained`."""
+    return read_architecture(name, _resolve(name))
 
 
 def transformer_layers(model: nn.Module) -> nn.ModuleList:
@@ -243,7 +262,7 @@ def read_architecture(name: str, source: str, what: str = "backbone") -> Any:
             raise BackboneError(explain(name, error, what)) from None
 
 
-def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers: int = 0) -> None:
+def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers: int, added_tokens: int) -> None:
     layers = getattr(architecture, "num_hidden_layers", None)
     asked = {
         "trained_layers": config.trained_layers or 0,
@@ -257,6 +276,11 @@ def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers
     if positions is not None and config.max_tokens is not None and config.max_tokens > positions:
         raise ConfigError(
             f"max_tokens is {config.max_tokens}, but the backbone {config.backbone!r} has only {positions} positions"
+        )
+    if positions is not None and (config.max_tokens or LEAST_TOKENS) + added_tokens > positions:
+        raise ConfigError(
+            f"virtual_tokens takes {added_tokens} of the {positions} positions of the backbone {config.backbone!r}, which "
+            f"leaves {max(0, positions - added_tokens)} for the text: ask for fewer, or for max_tokens up to that"
         )
 
 
@@ -333,6 +357,11 @@ def most_positions(config: Any) -> int | None:
     # RoBERTa and its kin number positions from the padding token's id + 1 on.
     offset = config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"} else 0
     return positions - offset
+
+
+def _longest(config: Any, added_tokens: int) -> int:
+    positions = most_positions(config)
+    return MOST_TOKENS if positions is None else min(MOST_TOKENS, positions - added_tokens)
 
 
 def _weights_hash(folder: Path) -> str | None:

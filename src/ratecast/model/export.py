@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from ratecast.errors import RatecastError
+from ratecast.model.adapters import Adapter, save_adapter
 from ratecast.model.graph import GRAPH_FILE, TOKENIZER_FILE, OnnxGraph, graph_settings
-from ratecast.model.rater import ProbabilityGraph, Rater
+from ratecast.model.rater import ProbabilityGraph, Rater, torch_probabilities
 from ratecast.model.store import Component, create_component
-from ratecast.scale import FloatArray
 from ratecast.text import TextEncoder, pad
 
 WEIGHTS_FILE = "model.safetensors"
@@ -23,9 +23,18 @@ AGREEMENT = 1e-4
 
 
 def export_rater(
-    rater: Rater, encoder: TextEncoder, folder: Path, sample: Sequence[str], *, name: str = "graph"
+    rater: Rater,
+    encoder: TextEncoder,
+    folder: Path,
+    sample: Sequence[str],
+    *,
+    name: str = "graph",
+    adapter: Adapter | None = None,
 ) -> tuple[Component, Component]:
     """Write a rater as an ONNX graph and as safetensors weights, and check that the graph gives the same answers.
+
+    Of a backbone with added weights only these and the head are written as safetensors. Where the method can, they are then
+    merged into the rater's backbone, so that the graph costs no more than one of the backbone alone.
 
     Args:
         rater: the trained network.
@@ -33,6 +42,7 @@ def export_rater(
         folder: where to write.
         sample: texts to compare torch and the graph on.
         name: what the component that predicts is called.
+        adapter: the added weights, and the backbone that they belong to.
 
     Returns:
         The graph component, which predicts, and the weights component, which training can go on from.
@@ -43,31 +53,28 @@ def export_rater(
     rater = rater.eval().cpu()
     rater.precision = torch.float32
     encoder.save(folder / TOKENIZER_FILE)
+    expected = torch_probabilities(rater, encoder, sample)
+    if adapter is None:
+        stored = _save_weights(rater, folder)
+    else:
+        stored = save_adapter(rater, adapter, folder)
+        rater.backbone = adapter.method.merged(adapter.model).eval()
     _write_graph(rater, encoder, folder / GRAPH_FILE)
-    weights = {name: tensor.contiguous() for name, tensor in rater.state_dict().items()}
-    save_file(_without_shared(weights), folder / WEIGHTS_FILE)
-    rater.backbone.config.to_json_file(folder / BACKBONE_FILE)  # type: ignore[union-attr, operator]
     levels = len(rater.head.scale)
     graph = create_component(folder, name, "onnx", [GRAPH_FILE, TOKENIZER_FILE], **graph_settings(encoder))
-    difference = np.abs(
-        torch_probabilities(rater, encoder, sample) - OnnxGraph.load(folder, graph, levels).probabilities(sample)
-    ).max()
+    difference = np.abs(expected - OnnxGraph.load(folder, graph, levels).probabilities(sample)).max()
     if difference > AGREEMENT:
         raise RatecastError(f"the exported graph differs from torch by {difference:.2g}; expected at most {AGREEMENT:g}")
-    stored = create_component(
-        folder, "weights", "weights", [WEIGHTS_FILE, BACKBONE_FILE], pooling=rater.pooling, layers=rater.pooled_layers
-    )
     return graph, stored
 
 
-def torch_probabilities(rater: Rater, encoder: TextEncoder, texts: Sequence[str]) -> FloatArray:
-    """Level probabilities by torch, shape ``(text, level)``."""
-    tokenised = encoder.encode(texts)
-    batch = pad(tokenised.ids, np.arange(len(texts)), pad_id=encoder.settings.pad_id, pad_left=encoder.settings.pad_left)
-    with torch.inference_mode():
-        found = ProbabilityGraph(rater)(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask))
-    probabilities: FloatArray = (found.double() / found.double().sum(1, keepdim=True)).numpy()
-    return probabilities
+def _save_weights(rater: Rater, folder: Path) -> Component:
+    weights = {name: tensor.contiguous() for name, tensor in rater.state_dict().items()}
+    save_file(_without_shared(weights), folder / WEIGHTS_FILE)
+    rater.backbone.config.to_json_file(folder / BACKBONE_FILE)  # type: ignore[union-attr, operator]
+    return create_component(
+        folder, "weights", "weights", [WEIGHTS_FILE, BACKBONE_FILE], pooling=rater.pooling, layers=rater.pooled_layers
+    )
 
 
 def _write_graph(rater: Rater, encoder: TextEncoder, path: Path) -> None:

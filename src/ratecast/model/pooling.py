@@ -33,7 +33,14 @@ def pool_first(vectors: Tensor, mask: Tensor) -> Tensor:
     return torch.gather(_of_text(vectors, mask), 1, index).squeeze(1)
 
 
-POOLINGS: dict[str, Pooling] = {"mean": pool_mean, "first": pool_first}
+def pool_last(vectors: Tensor, mask: Tensor) -> Tensor:
+    """Vector of the text's last token; shapes as for `pool_mean`. Of a decoder no other one has read the whole text."""
+    last = (mask.cumsum(1) * mask).argmax(1)
+    index = last.view(-1, 1, 1).expand(-1, 1, vectors.shape[-1])
+    return torch.gather(_of_text(vectors, mask), 1, index).squeeze(1)
+
+
+POOLINGS: dict[str, Pooling] = {"mean": pool_mean, "first": pool_first, "last": pool_last}
 """Every pooling by the name used in the configuration."""
 
 

@@ -1,15 +1,18 @@
 """The network: a backbone, a pooling and a head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.heads import Head
 from ratecast.model.pooling import POOLINGS
+from ratecast.scale import FloatArray
+from ratecast.text import TextEncoder, pad
 
 
 class Rater(nn.Module):
@@ -95,3 +98,13 @@ class ProbabilityGraph(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Level probabilities, shape ``(batch, level)``."""
         return self.rater.head.probabilities(self.rater(input_ids, attention_mask)).to(torch.float32)
+
+
+def torch_probabilities(rater: Rater, encoder: TextEncoder, texts: Sequence[str]) -> FloatArray:
+    """Level probabilities by torch, shape ``(text, level)``."""
+    tokenised = encoder.encode(texts)
+    batch = pad(tokenised.ids, np.arange(len(texts)), pad_id=encoder.settings.pad_id, pad_left=encoder.settings.pad_left)
+    with torch.inference_mode():
+        found = ProbabilityGraph(rater)(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask))
+    probabilities: FloatArray = (found.double() / found.double().sum(1, keepdim=True)).numpy()
+    return probabilities

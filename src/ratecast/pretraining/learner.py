@@ -64,6 +64,7 @@ class PretrainingLearner:
 
     def __init__(self, objective: PretrainingObjective, corpus: Corpus, config: PretrainConfig) -> None:
         self.network: nn.Module = objective.language
+        self.memory: dict[str, Tensor] = {}
         self.measure = f"held-out {objective.measure}"
         self._objective, self._config = objective, config
         self._training = self._of_pass = objective.examples(corpus, corpus.training)
@@ -124,6 +125,9 @@ class PretrainingLearner:
         if epoch != self._epoch:
             self._epoch, self._of_pass = epoch, self._training.in_pass(self._config.seed, epoch)
         yield self._objective.loss(self._of_pass.batch(position), (self._config.seed, _TRAINING, step)).mean
+
+    def after_step(self, step: int) -> None:
+        """Nothing is left to do."""
 
     @torch.no_grad()
     def score(self) -> float:

@@ -1,7 +1,9 @@
 """What can be found wrong with the settings of fine-tuning before any work is done."""
 
 from ratecast.config import FitConfig, translation_models
-from ratecast.model.backbone import check_backbone
+from ratecast.errors import require
+from ratecast.model.adapters import create_method
+from ratecast.model.backbone import backbone_architecture, check_backbone
 from ratecast.model.heads import create_head
 from ratecast.model.translate import check_translator
 from ratecast.scale import FloatArray, RatingScale
@@ -18,8 +20,8 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
 
     Raises:
         BackboneError: if the backbone or a translation model cannot be found, or its folder lacks a file.
-        ConfigError: if the head is unknown or does not go with the scale or the settings, or the backbone has fewer layers or
-            positions than asked for.
+        ConfigError: if the head is unknown or does not go with the scale or the settings, the backbone has fewer layers or
+            positions than asked for, or the tuning method does not go with it or with the settings.
         MissingExtraError: if a tracker or the extra ``train`` is not installed.
     """
     wanted_trackers(config.track)
@@ -27,4 +29,12 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
     create_head(config.backbone.head, 1, scale, ratings, label_smoothing=smoothing)  # a narrow one, to hear what it refuses
     for model in translation_models(config.strengthen.back_translation) if config.strengthen.back_translation else ():
         check_translator(model)
-    check_backbone(config.backbone, reinitialised_layers=config.strengthen.reinitialised_layers)
+    method = create_method(config.adapter)
+    check_backbone(
+        config.backbone,
+        reinitialised_layers=config.strengthen.reinitialised_layers,
+        added_tokens=0 if method is None else method.added_tokens,
+    )
+    if method is not None:
+        require("peft", "train", f"tune={method.name}")
+        method.check(backbone_architecture(config.backbone.backbone))

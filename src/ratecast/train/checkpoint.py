@@ -37,6 +37,7 @@ class TrainingState:
         curve: the evaluations so far.
         best: copy of the trained weights at ``best_step``.
         average: moving average of the weights, where one is kept.
+        memory: what else the learner goes on from, as `Learner.memory` has it.
     """
 
     fingerprint: str
@@ -51,6 +52,7 @@ class TrainingState:
     curve: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
     def keep_best(self, network: nn.Module, score: float) -> None:
         """Take note of an evaluation, and of the weights if it is the best so far."""
@@ -77,6 +79,7 @@ def save_checkpoint(folder: Path, state: TrainingState, network: nn.Module, opti
     tensors = {f"rater/{name}": weight for name, weight in trained_weights(network).items()}
     tensors |= {f"best/{name}": weight for name, weight in state.best.items()}
     tensors |= {f"average/{name}": weight for name, weight in state.average.items()}
+    tensors |= {f"memory/{name}": tensor for name, tensor in state.memory.items()}
     names = _names(network)
     for weight, moments in optimizer.state.items():
         tensors |= {f"optimizer/{names[id(weight)]}/{key}": torch.as_tensor(value) for key, value in moments.items()}
@@ -84,7 +87,7 @@ def save_checkpoint(folder: Path, state: TrainingState, network: nn.Module, opti
     device = next(network.parameters()).device
     if device.type == "cuda":
         tensors["random_cuda"] = torch.cuda.get_rng_state(device)
-    facts = {key: value for key, value in vars(state).items() if key not in {"best", "average"}}
+    facts = {key: value for key, value in vars(state).items() if key not in {"best", "average", "memory"}}
     save_tensors(folder / CHECKPOINT_FILE, tensors, facts)
 
 
@@ -142,6 +145,8 @@ def load_checkpoint(
                 state.best[name] = tensor
             elif part == "average":
                 state.average[name] = tensor.to(weights[name].device)
+            elif part == "memory":
+                state.memory[name] = tensor
             elif part == "optimizer":
                 weight_name, _, moment = name.rpartition("/")
                 weight = by_name[weight_name]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from ratecast.config import FitConfig
 from ratecast.data.split import judged_reviews, sampled_rows, stopping_rows
+from ratecast.model.adapters import Adapter, attach, create_method
 from ratecast.model.backbone import Backbone, load_backbone, set_trained, transformer_layers
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
@@ -23,6 +25,7 @@ from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, TrainingResult, train
+from ratecast.train.optim import with_learning_rate
 from ratecast.train.paraphrase import back_translate
 from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sample_rows
 from ratecast.train.precision import PRECISIONS, choose_precision
@@ -53,6 +56,7 @@ class FineTuned:
         shortened: those of them that were too long to be read whole.
         ensemble: the networks that this one learnt from besides the ratings, None without any.
         paraphrased: training reviews that were also read as they came back from another language.
+        adapter: the weights that were added to the backbone; None where its own were trained.
     """
 
     rater: Rater
@@ -67,6 +71,7 @@ class FineTuned:
     shortened: int
     ensemble: Ensemble | None
     paraphrased: int
+    adapter: Adapter | None
 
 
 def finetune(
@@ -101,6 +106,7 @@ def finetune(
     translating = run.config.strengthen.back_translation is not None
     paraphrases = back_translate(run, parts["train"].joined(), time_left) if translating else None
     torch.manual_seed(run.config.seed)
+    run = replace(run, config=with_learning_rate(run.config))
     tuning = _Tuning(
         parts, scale, run, time_left, reviews_after=reviews_after, seconds_after=seconds_after, paraphrases=paraphrases
     )
@@ -129,6 +135,10 @@ class _Trained:
 class _Tuning:
     """What the steps of `finetune` share: the plan, and the backbone and the network under it."""
 
+    _backbone: Backbone
+    _adapter: Adapter | None
+    _rater: Rater
+
     def __init__(
         self,
         parts: dict[str, Reviews],
@@ -147,7 +157,8 @@ class _Tuning:
         self.networks = self._members + 1
         self._augmentation = Augmentation.create(run.config.strengthen, run.config.seed)
         saved = saved_plan(run) if run.resume else None
-        self._backbone = load_backbone(run.config.backbone)
+        self._method = create_method(run.config.adapter)
+        self._load(run.config)
         self._layers = len(transformer_layers(self._backbone.model))
         self.plan, encoding = self._planned(parts, scale, run, saved)
         if self.plan.reviews == 0:
@@ -170,7 +181,8 @@ class _Tuning:
         config, encoder, training = run.config, self._backbone.encoder, parts["train"]
         precision = saved.precision if saved else choose_precision(config.train.precision)
         rater = _rater(self._backbone, scale, training.rated(), config.with_values(precision=precision))
-        set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
+        if self._method is None:
+            set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
         reviews_per_second = speed.encoding / float(texts.lengths.mean())
@@ -211,9 +223,11 @@ class _Tuning:
         texts = self._texts
         self._rows = self._probe_rows()
         self._few = {"train": texts["train"].take(self._rows), "validation": texts["validation"]}
-        self._encoded = {name: self._encode(name, part, self._run) for name, part in self._few.items()}
-        self._fit_head(self._encoded)
-        before = _probabilities(self._rater, self._encoded["validation"].vectors) if judged is None else self._before(judged)
+        with self._untuned():
+            self._encoded = {name: self._encode(name, part, self._run) for name, part in self._few.items()}
+            self._fit_head(self._encoded)
+            validation = self._encoded["validation"].vectors
+            before = _probabilities(self._rater, validation) if judged is None else self._before(judged)
         before_seconds = time.monotonic() - started
         targets, ensemble = self._taught() if self._members else (None, None)
         trained = self._train(self._run if ensemble is None else self._renewed(self._members), networks=1, targets=targets)
@@ -230,7 +244,20 @@ class _Tuning:
             shortened=int(texts["train"].shortened.sum()),
             ensemble=ensemble,
             paraphrased=sum(text is not None for text in self._paraphrases or ()),
+            adapter=self._adapter,
         )
+
+    def _load(self, config: FitConfig) -> None:
+        """Load the backbone, and add the tuning method's weights to it."""
+        added_tokens = 0 if self._method is None else self._method.added_tokens
+        self._backbone = load_backbone(config.backbone, added_tokens=added_tokens)
+        self._adapter = None if self._method is None else attach(self._backbone, self._method)
+        if self._adapter is not None:
+            self._backbone = replace(self._backbone, model=self._adapter.model)
+
+    def _untuned(self) -> AbstractContextManager[None]:
+        """While the context is open, the backbone is as it was before anything was added to it."""
+        return nullcontext() if self._adapter is None else self._adapter.method.disabled(self._adapter.model)
 
     def _taught(self) -> tuple[FloatArray, Ensemble]:
         """What an ensemble says of the training reviews, ``(review, level)``, and what it is worth."""
@@ -248,8 +275,9 @@ class _Tuning:
         """Start again from the pretrained backbone, as the numbered network of an ensemble, whose run is returned."""
         run, encoder = network_run(self._run, number), self._backbone.encoder
         torch.manual_seed(run.config.seed)
-        del self._rater, self._backbone  # else two networks would be in memory
-        self._backbone = replace(load_backbone(run.config.backbone), encoder=encoder)
+        del self._rater, self._backbone, self._adapter  # else two networks would be in memory
+        self._load(run.config)
+        self._backbone = replace(self._backbone, encoder=encoder)
         self._prepare(run.config)
         self._fit_head(self._encoded)
         return run
@@ -258,15 +286,18 @@ class _Tuning:
         """Put a new head on the backbone, and mark the weights that are trained."""
         settings = config.backbone
         self._rater = _rater(self._backbone, self._scale, self._ratings["train"], config)
-        self._frozen = set_trained(
-            self._backbone.model, trained_layers=settings.trained_layers, train_embeddings=settings.train_embeddings
-        )
+        self._frozen = 0
+        if self._method is None:
+            self._frozen = set_trained(
+                self._backbone.model, trained_layers=settings.trained_layers, train_embeddings=settings.train_embeddings
+            )
 
     def _train(self, run: Run, *, networks: int, targets: FloatArray | None = None) -> _Trained:
         """Train the network, whose head has been fitted, where so many are left with it."""
         restarted = top_layers(self._backbone.model, run.config.strengthen.reinitialised_layers)
         if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
             reinitialise(self._backbone.model, restarted, run.config.seed)
+        if restarted or not (self._method is None or self._method.starts_as_identity):
             self._fit_head({name: self._encode(name, part, run, again=True) for name, part in self._few.items()})
         stored = self._encoded if self._frozen else dict.fromkeys(self._encoded)
         reviews = {
@@ -286,7 +317,8 @@ class _Tuning:
         seconds = self._left(networks)
         limited = run.within(None if seconds is None else max(0.0, seconds))
         with network.skipping():
-            result = train(RatingLearner(network, reviews["train"], reviews["validation"], limited.config), limited)
+            learner = RatingLearner(network, reviews["train"], reviews["validation"], limited.config, self._adapter)
+            result = train(learner, limited)
         return _Trained(network=network, reviews=reviews, result=result)
 
     def _fit_head(self, encoded: dict[str, Encoded]) -> None:

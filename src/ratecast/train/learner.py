@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ratecast.config import FitConfig
+from ratecast.model.adapters import Adapter
 from ratecast.text import training_batches
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.objective import Objective
@@ -25,6 +26,9 @@ class Learner(Protocol):
     All that is random in a step follows from the settings' seed and the step's number, or is drawn from the state of torch,
     which checkpoints keep; so a run that was interrupted goes on as if it had not been.
     """
+
+    memory: dict[str, Tensor]
+    """What it must remember from step to step besides the weights; checkpoints keep it."""
 
     @property
     def network(self) -> nn.Module:
@@ -56,6 +60,9 @@ class Learner(Protocol):
     def losses(self, step: int) -> Iterator[Tensor]:
         """The scalar losses of a step, counted from 0. A backward pass is done over each before the next is asked for."""
 
+    def after_step(self, step: int) -> None:
+        """Do what is to be done between a step of the optimiser and the removal of its gradients."""
+
     def score(self) -> float:
         """Evaluate the network as it is, and leave it so."""
 
@@ -68,14 +75,19 @@ class RatingLearner:
         training: reviews to learn from.
         validation: reviews to choose the best weights by.
         config: the settings.
+        adapter: the weights that are added to the network's backbone; None where its own are trained.
     """
 
     measure: Final = "validation RMSE"
     unit: Final = "reviews"
 
-    def __init__(self, rated: Network, training: RatedTexts, validation: RatedTexts, config: FitConfig) -> None:
+    def __init__(
+        self, rated: Network, training: RatedTexts, validation: RatedTexts, config: FitConfig, adapter: Adapter | None = None
+    ) -> None:
         self.network: nn.Module = rated.rater
         self.rated, self.training, self.validation, self.config = rated, training, validation, config
+        self.memory: dict[str, Tensor] = {}
+        self._adapter = adapter
         self._objective = Objective(rated, config.strengthen)
         self._steps_per_epoch = math.ceil(len(training) / config.train.batch_reviews)
         self._epoch: int | None = None
@@ -107,7 +119,15 @@ class RatingLearner:
         ratings = torch.as_tensor(self.training.ratings[rows], device=device)
         weights = None if self.training.weights is None else torch.as_tensor(self.training.weights[rows], device=device)
         for losses in self._objective.losses(self._reviews, rows, ratings):
-            yield weighted_mean(losses, weights)
+            penalty = None if self._adapter is None else self._adapter.method.penalty(self._adapter.model)
+            loss = weighted_mean(losses, weights)
+            yield loss if penalty is None else loss + penalty
+
+    def after_step(self, step: int) -> None:
+        """What the tuning method does."""
+        if self._adapter is not None:
+            method = self._adapter.method
+            self.memory = method.after_step(self._adapter.model, step, self.planned_steps, self.memory)
 
     def score(self) -> float:
         """RMSE of the expected ratings of the validation reviews."""

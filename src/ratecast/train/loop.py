@@ -16,7 +16,7 @@ from ratecast.progress import Reporter
 from ratecast.train.average import averaged, started_average, update_average
 from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.learner import Learner
-from ratecast.train.optim import set_learning_rates
+from ratecast.train.optim import LEARNING_RATE, set_learning_rates
 
 _TICKS = 1000
 _LEAST_PATIENCE = 4
@@ -125,6 +125,7 @@ class _Loop:
             found.allowed_seconds = min(found.allowed_seconds or math.inf, found.seconds + run.allowed_seconds)
         planned_evaluations = math.ceil(self._state.steps / learner.evaluate_every)
         self._patience = self._config.patience or max(_LEAST_PATIENCE, math.ceil(planned_evaluations / 2))
+        learner.memory = self._state.memory
         self._average_decay = run.config.strengthen.average_decay
         if self._average_decay and not self._state.average:
             self._state.average = started_average(self._network)
@@ -182,6 +183,7 @@ class _Loop:
                 advance(ticks - shown, self._note())
                 shown = ticks
                 if time.monotonic() - saved > self._config.checkpoint_seconds:
+                    state.memory = self._learner.memory
                     save_checkpoint(self._run.folder, state, self._network, self._optimizer)
                     saved = time.monotonic()
         return stopped_by
@@ -210,6 +212,7 @@ class _Loop:
             minimised += loss.item()
         self._accelerator.clip_grad_norm_(self._network.parameters(), self._config.max_gradient_norm)
         self._optimizer.step()
+        self._learner.after_step(self._state.step)
         self._optimizer.zero_grad()
         self._losses.add(minimised)
         self._state.step += 1
@@ -225,7 +228,8 @@ class _Loop:
         state.seconds = time.monotonic() - self._started
         point = {"step": state.step, "seconds": state.seconds, "training_loss": self._losses.take()}
         state.curve.append(
-            point | {curve_key(self._learner.measure): score, "learning_rate": factor * self._config.learning_rate}
+            point
+            | {curve_key(self._learner.measure): score, "learning_rate": factor * (self._config.learning_rate or LEARNING_RATE)}
         )
         if state.step:
             loss = f"training loss {point['training_loss']:.3f}"

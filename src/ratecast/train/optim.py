@@ -7,11 +7,25 @@ from typing import Final
 import torch
 from torch import nn
 
-from ratecast.config import TrainConfig
+from ratecast.config import FitConfig, TrainConfig
+from ratecast.model.adapters import create_method
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.rater import Rater
 
 PEAK: Final = "peak_learning_rate"
+LEARNING_RATE: Final = 1e-4
+"""Peak learning rate of the backbone's own weights where the settings give none."""
+
+
+def with_learning_rate(config: FitConfig) -> FitConfig:
+    """The settings with the learning rate filled in that suits the weights that are trained.
+
+    Raises:
+        ConfigError: as `create_method` does.
+    """
+    method = create_method(config.adapter)
+    default = LEARNING_RATE if method is None else method.learning_rate
+    return config.with_values(learning_rate=config.train.learning_rate or default)
 
 
 def create_optimizer(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) -> torch.optim.AdamW:
@@ -43,7 +57,7 @@ def learning_rates(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) 
     one more layer below them, and what comes after as a part of the topmost.
     """
     names = [name for name, _ in rater.named_parameters()]
-    rates = dict.fromkeys(names, config.learning_rate)
+    rates = dict.fromkeys(names, config.learning_rate or LEARNING_RATE)
     if layer_decay < 1:
         layers = transformer_layers(rater.backbone)
         homes = {id(weight): number for number, layer in enumerate(layers) for weight in layer.parameters()}

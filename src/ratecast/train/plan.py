@@ -164,6 +164,8 @@ def _options(config: FitConfig, layers: int, longest: int, epochs: float) -> lis
     tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
     found = [(count, trained if trained is not None else layers, 2 / 3 * epochs if count > 128 else 1.0) for count in tokens]
     changing = config.strengthen.changes_texts  # such texts have to be computed anew in each pass
+    if config.adapter.tune != "full":  # their gradients pass through all layers
+        return found
     if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
         found.append((tokens[-1], (layers + 1) // 2, 0.0))
     return found

@@ -119,13 +119,14 @@ def _divided(config: FitConfig, trials: int | None) -> tuple[int, float | None]:
 
 def _search(job: Job, folder: Path, settings: Mapping[str, Any], *, seconds: float | None, resume: bool) -> "Search":
     from ratecast.model.backbone import load_backbone, transformer_layers
+    from ratecast.train.optim import with_learning_rate
     from ratecast.tuning.search import Search, describe
     from ratecast.tuning.space import fixed_settings, flat, search_space
 
     backbone = load_backbone(job.config.backbone)
     layers, longest = len(transformer_layers(backbone.model)), backbone.encoder.settings.max_tokens
     space = search_space(job.config, settings, layers=layers, longest=longest)
-    start = {name: flat(job.config)[name] for name in space}
+    start = {name: flat(with_learning_rate(job.config))[name] for name in space}
     deciding = [job.fingerprint, sorted(space), None if seconds is None else round(seconds, 3)]
     search = Search(
         folder,

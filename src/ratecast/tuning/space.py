@@ -18,6 +18,9 @@ RANGES: Final[Mapping[str, FloatDistribution]] = {
 }
 """Settings that are numbers, with the least and the greatest value; learning rates and decay are drawn evenly by magnitude."""
 
+_ADAPTER_RATES: Final = FloatDistribution(2e-4, 2e-2, log=True)
+"""Learning rates of weights that are added to the backbone."""
+
 _SEARCHED: Final = {*RANGES, "head", "max_tokens", "trained_layers", "batch_reviews"}
 _TOKENS: Final = (96, 128, 192, 256)
 _BATCHES: Final = (8, 16, 32)
@@ -42,6 +45,8 @@ def search_space(config: FitConfig, given: Collection[str], *, layers: int, long
         allowed = [choice for choice in choices if _is_possible(config, name, choice)]
         if len(allowed) > 1:
             found[name] = CategoricalDistribution(allowed)
+    if config.adapter.tune != "full":
+        found["learning_rate"] = _ADAPTER_RATES
     if config.backbone.trained_layers == 0:  # the backbone does not learn
         del found["learning_rate"]
     space = {name: where for name, where in found.items() if name not in given and values[name] == defaults[name]}

@@ -1,0 +1,62 @@
+"""LoRA: low-rank matrices beside the backbone's own."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ratecast.errors import require
+from ratecast.model.adapters.base import PeftMethod
+from ratecast.model.adapters.families import FAMILIES, family_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora(PeftMethod):
+    """W + (alpha / rank) · B · A, of which only A and B learn (Hu et al. 2022, section 4.1); B starts at zero.
+
+    Attributes:
+        rank: rows of A.
+        alpha: scale of the sum.
+        adapter_dropout: dropout before A.
+        adapter_targets: as for `AdapterConfig`; by default queries and values, which the paper found to be worth most for as
+            many weights (section 7.1).
+    """
+
+    name: ClassVar[str] = "lora"
+    merges: ClassVar[bool] = True
+
+    rank: int = 8
+    alpha: float = 16.0
+    adapter_dropout: float = 0.05
+    adapter_targets: str | None = None
+
+    def check(self, architecture: Any) -> None:
+        """As for `Method.check`; with targets of the user's own every architecture will do."""
+        targets(self.adapter_targets, architecture, self.name)
+
+    def peft_config(self, architecture: Any) -> Any:
+        """As for `PeftMethod.peft_config`."""
+        return require("peft", "train", "tune=lora").LoraConfig(
+            task_type="FEATURE_EXTRACTION",
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.adapter_dropout,
+            target_modules=targets(self.adapter_targets, architecture, self.name),
+            fan_in_fan_out=is_transposed(architecture),
+        )
+
+
+def targets(given: str | None, architecture: Any, method: str) -> str:
+    """The expression that the names of the changed layers match.
+
+    Raises:
+        ConfigError: if none are given and the architecture is none of the known ones.
+    """
+    if given is None:
+        return family_of(architecture, method).queries_values
+    names = "|".join(re.escape(name.strip()) for name in given.split(",") if name.strip())
+    return rf"(?:.*\.)?(?:{names})"
+
+
+def is_transposed(architecture: Any) -> bool:
+    """Whether the linear layers have their weights the other way round."""
+    return architecture.model_type in FAMILIES and FAMILIES[architecture.model_type].transposed

@@ -1,0 +1,129 @@
+"""A tiny untrained backbone of each architecture, and reviews that it can learn."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ratecast.config import FitConfig
+from ratecast.progress import SilentReporter
+from ratecast.records import Reviews, strings
+from ratecast.scale import RatingScale
+from ratecast.train.finetune import FineTuned, finetune
+from ratecast.train.loop import Run
+
+SCALE = RatingScale.parse("1..5")
+GRADES = ("awful", "bad", "fine", "good", "great")
+FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert", "distilbert", "gpt2", "llama", "qwen2")
+
+
+def reviews_of(count: int, seed: int) -> Reviews:
+    """Reviews whose rating is that of the one grading word in them."""
+    rng = np.random.default_rng(seed)
+    levels = rng.integers(0, 5, count)
+    texts = [f"the food is {GRADES[level]} " + "and so " * rng.integers(0, 6) for level in levels]
+    return Reviews(text=strings(texts), rating=levels.astype(np.float64) + 1)
+
+
+def architecture(family: str, vocabulary: int) -> Any:
+    """A tiny architecture of two layers, 32 wide, 96 positions."""
+    import transformers
+
+    sizes: dict[str, object] = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 96,
+        "pad_token_id": 0,
+        "initializer_range": 0.2,  # so that every weight matters
+    }
+    ends: dict[str, object] = {"bos_token_id": 2, "eos_token_id": 3}
+    relative: dict[str, object] = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
+    own: dict[str, tuple[str, dict[str, object]]] = {
+        "bert": ("BertConfig", sizes),
+        "roberta": ("RobertaConfig", sizes),
+        "xlm-roberta": ("XLMRobertaConfig", sizes),
+        "deberta-v2": ("DebertaV2Config", sizes | relative),
+        "modernbert": ("ModernBertConfig", sizes | ends | {"cls_token_id": 2, "sep_token_id": 3}),
+        "distilbert": (
+            "DistilBertConfig",
+            {"vocab_size": vocabulary, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+            | {"max_position_embeddings": 96, "pad_token_id": 0, "initializer_range": 0.2},
+        ),
+        "gpt2": (
+            "GPT2Config",
+            {"vocab_size": vocabulary, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96}
+            | ends
+            | {"initializer_range": 0.2},
+        ),
+        "llama": ("LlamaConfig", sizes | ends | {"num_key_value_heads": 2}),
+        "qwen2": ("Qwen2Config", sizes | ends | {"num_key_value_heads": 2}),
+        "electra": ("ElectraConfig", sizes | {"embedding_size": 32}),
+    }
+    kind, settings = own[family]
+    return getattr(transformers, kind)(**settings)
+
+
+@pytest.fixture(scope="session")
+def backbone_of(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of a tiny backbone of an architecture, with the tokenizer that all of them share."""
+    made: dict[str, Path] = {}
+
+    def make(family: str) -> Path:
+        import torch
+        from tokenizers import Tokenizer
+        from transformers import AutoModel
+
+        if family not in made:
+            folder = tmp_path_factory.mktemp(family)
+            for path in tiny_backbone.glob("*token*"):
+                shutil.copy(path, folder)
+            vocabulary = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
+            torch.manual_seed(0)
+            AutoModel.from_config(architecture(family, vocabulary)).save_pretrained(str(folder))
+            made[family] = folder
+        return made[family]
+
+    return make
+
+
+@pytest.fixture
+def parts() -> dict[str, Reviews]:
+    return {"train": reviews_of(120, 0), "validation": reviews_of(60, 1), "test": reviews_of(40, 2)}
+
+
+@pytest.fixture
+def run_of(backbone_of: Callable[[str], Path], tmp_path: Path) -> Callable[..., Run]:
+    """Makes a run of two steps with a tiny backbone, settings by their flat names."""
+
+    def make(family: str = "bert", *, resume: bool = False, folder: str = "run", **settings: object) -> Run:
+        defaults: dict[str, object] = {"backbone": str(backbone_of(family)), "max_tokens": 24, "batch_reviews": 8, "steps": 2}
+        defaults["precision"] = "float32"
+        config = FitConfig().with_values(**(defaults | settings))
+        return Run(
+            config=config,
+            folder=tmp_path / folder,
+            fingerprint="same",
+            resume=resume,
+            reporter=SilentReporter(),
+            log_folder=tmp_path / "logs",
+        )
+
+    return make
+
+
+@pytest.fixture
+def tuned_by(parts: dict[str, Reviews]) -> Callable[[Run], FineTuned]:
+    """Fine-tunes through the real loop."""
+
+    def tune(run: Run) -> FineTuned:
+        tuned = finetune(parts, SCALE, run, time_left=None, reviews_after=0)
+        assert tuned is not None
+        return tuned
+
+    return tune
