@@ -43,7 +43,8 @@ def test_the_shorter_the_time_the_less_is_kept() -> None:
 
 def test_longer_input_does_not_take_the_passes_that_few_reviews_need() -> None:
     many, few = planned(700.0, np.full(10_000, 300)), planned(70.0)
-    assert (many.max_tokens, many.epochs) == (256, pytest.approx(700 * 0.81 * 10_000 / 10_000 / 256))
+    assert many.max_tokens == 256
+    assert many.epochs == pytest.approx(0.81 * 700 / 256)  # a pass takes 256 s, and most of the time is for training
     assert few.max_tokens == 128
     assert few.epochs > 4
 
