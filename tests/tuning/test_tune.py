@@ -18,6 +18,7 @@ from ratecast.records import Reviews
 from ratecast.scale import RatingScale
 from ratecast.train.finetune import FineTuned
 from ratecast.train.loop import Run
+from ratecast.train.optim import with_learning_rate
 from ratecast.tuning import SEARCH_SHARE, _divided, _sample
 from ratecast.tuning.space import flat
 
@@ -87,7 +88,7 @@ def test_the_model_has_the_best_settings_which_are_no_worse_than_the_default(mod
     complete = [trial["rmse"] for trial in trials if trial["ended"] == "complete"]
     assert len(trials) == 7
     assert best["rmse"] == min(complete) <= trials[0]["rmse"]
-    assert trials[0]["settings"].items() <= flat(FitConfig()).items()
+    assert trials[0]["settings"].items() <= flat(with_learning_rate(FitConfig())).items()
     config = FitConfig.from_mapping(json.loads((model.folder / "config.json").read_text(encoding="utf-8")))
     for name in ("learning_rate", "head_learning_rate", "weight_decay", "warmup_fraction"):
         assert getattr(config.train, name) == best["settings"][name]
