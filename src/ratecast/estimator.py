@@ -87,11 +87,11 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.asarray(self.model_.scale.levels)
         return self
 
-    def predict(self, X: Sequence[str]) -> FloatArray:  # noqa: N803
+    def predict(self, X: Sequence[str]) -> FloatArray:  # noqa: N803 - scikit-learn's name
         """Rating of each text, shape ``(text,)``: the expected one, unless ``answer__optimise`` asks for another."""
         return self._fitted().predict(list(X)).rating
 
-    def predict_proba(self, X: Sequence[str]) -> FloatArray:  # noqa: N803
+    def predict_proba(self, X: Sequence[str]) -> FloatArray:  # noqa: N803 - scikit-learn's name
         """Probability of each level, shape ``(text, level)``; the levels are `classes_`."""
         return self._fitted().probabilities(list(X))
 

@@ -19,4 +19,4 @@ def declare_operators() -> None:
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _LIBRARY.append(library)
-        import torchvision  # noqa: F401
+        import torchvision  # noqa: F401 - only whether it can be imported

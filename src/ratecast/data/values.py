@@ -169,7 +169,7 @@ def _parse_epoch(number: Any) -> int | None:
         return None
     if 19_000_101 <= number <= 21_001_231:  # 20210304; as seconds these would all lie in August 1970
         try:
-            return _microseconds(datetime.strptime(f"{number:.0f}", "%Y%m%d"))  # noqa: DTZ007
+            return _microseconds(datetime.strptime(f"{number:.0f}", "%Y%m%d"))  # noqa: DTZ007 - as above
         except ValueError:
             return None
     if 1900 <= number <= 2100:
