@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def write_tables(cache: Path, folder: Path) -> None:
-    """Write the tables of every run that is kept."""
+    """Write the tables of every run that is kept, and the summary of all tables that are in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     shelves = Shelf.all(cache / "runs")
     measured = [measure(shelf, setting) for shelf in shelves for setting in shelf.settings()]
@@ -100,7 +100,7 @@ def write_tables(cache: Path, folder: Path) -> None:
     for contest in contests:
         write(contest, folder)
     if contests:
-        write_summary(contests, folder)
+        write_summary(folder)
     print(f"{len(contests)} contests in {folder}", flush=True)
 
 
