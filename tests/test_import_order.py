@@ -14,7 +14,7 @@ import ratecast
 PACKAGE = Path(ratecast.__file__).parent
 
 ORDER = (
-    *("errors", "scale", "records", "config", "progress"),
+    *("errors", "files", "scale", "records", "config", "progress"),
     *("data", "text", "evaluate", "model", "train", "pretraining", "baseline", "combine"),
     *(
         "predict",

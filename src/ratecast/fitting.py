@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,8 +18,9 @@ from ratecast.config import FitConfig, PretrainConfig, parse_duration
 from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
 from ratecast.data.split import judged_reviews, stopping_rows
 from ratecast.errors import DataError, require
+from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import write_components, write_documents
-from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint
+from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint, working_place
 from ratecast.members import fit_columns, fit_linear, scoring_seconds
 from ratecast.model.store import check_target, new_folder
 from ratecast.predict import Predictor, load
@@ -93,6 +93,7 @@ def prepare_job(
     """Read and split the reviews; arguments and errors as for `fit`. The time budget begins here."""
     started = time.monotonic()
     check_target(out)
+    check_working_folder(working_place(out))
     clock = Clock(started=started, budget_seconds=config.time_budget_seconds)
     if clock.can_finetune:
         torch = require("torch", "train", "fitting a model")
@@ -129,6 +130,12 @@ def prepare_job(
 
 def run_job(job: Job, *, resume: bool) -> Predictor:
     """Fit the model that a job asks for, write its folder and load it; errors as for `fit`."""
+    with working_folder(job.working, resume=resume):
+        _write_model(job, resume=resume)
+    return load(job.folder, threads=job.config.threads)
+
+
+def _write_model(job: Job, *, resume: bool) -> None:
     can_finetune = job.clock.can_finetune
     if not can_finetune:
         job.reporter.tell(
@@ -153,8 +160,6 @@ def run_job(job: Job, *, resume: bool) -> Predictor:
         manifest = write_components(new, job, tuned, baselines, stack)
         verdict = judge(Predictor(new, manifest, job.config.threads), job, tuned, baselines, stack, reviews=judged)
         write_documents(new, manifest, job, tuned, verdict=verdict, notes=notes(job, tuned, stack, verdict))
-    shutil.rmtree(job.working, ignore_errors=True)
-    return load(job.folder, threads=job.config.threads)
 
 
 def _pretrained(job: Job, resume: bool) -> Job:
@@ -162,13 +167,13 @@ def _pretrained(job: Job, resume: bool) -> Job:
     wanted = job.config.backbone.pretrain
     if wanted is None:
         return job
-    if job.clock.left() < parse_duration(wanted) + LEAST_SECONDS:
-        job.reporter.tell(f"the backbone is not pretrained: {max(job.clock.left(), 0):.0f} s are left, too few for {wanted}")
-        return job
     folder = job.working / f"pretrained-{job.fingerprint[:12]}"
     facts = folder / FACTS_FILE
     if resume and facts.is_file():
         job.reporter.tell("pretrained already")
+    elif job.clock.left() < parse_duration(wanted) + LEAST_SECONDS:
+        job.reporter.tell(f"the backbone is not pretrained: {max(job.clock.left(), 0):.0f} s are left, too few for {wanted}")
+        return job
     else:
         settings = PretrainConfig(
             backbone=job.config.backbone.backbone,

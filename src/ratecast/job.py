@@ -110,7 +110,7 @@ class Job:
     @property
     def working(self) -> Path:
         """Where checkpoints lie until the model is written."""
-        return self.folder.parent / f"{self.folder.name}.training"
+        return working_place(self.folder)
 
     @property
     def judged_name(self) -> str:
@@ -128,6 +128,11 @@ class Job:
         part = self.parts[self.judged_name]
         rows = sampled_rows(len(part), most, self.config.seed) if self.judged_name == "test" else stopping_rows(len(part))
         return part.take(rows)
+
+
+def working_place(folder: Path) -> Path:
+    """Where the unfinished work on a model folder lies."""
+    return folder.parent / f"{folder.name}.training"
 
 
 def fingerprint(parts: dict[str, Reviews], config: FitConfig) -> str:

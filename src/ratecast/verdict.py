@@ -67,7 +67,8 @@ def judge(
         seconds[PROBE_NAME] = tuned.before_seconds
     if tuned is not None:
         taught = 0.0 if tuned.ensemble is None else tuned.ensemble.seconds
-        linear = sum(made.seconds for made in baselines.values())
+        shared = [made.shared_seconds for made in baselines.values()]
+        linear = sum(made.seconds for made in baselines.values()) - sum(shared) + max(shared)
         seconds[MODEL_NAME] = tuned.before_seconds + taught + tuned.result.seconds + linear
     assessment = assess_probabilities(
         predictor,

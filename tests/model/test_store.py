@@ -1,20 +1,23 @@
 """The model folder on disk."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from ratecast.errors import ModelFolderError, OutputError
+from ratecast.files import explained_write
 from ratecast.model.store import (
     FORMAT_VERSION,
     MANIFEST,
     Manifest,
     check_target,
     create_component,
-    explained_write,
     is_model,
     new_folder,
+    package_versions,
     read_manifest,
     verify,
     write_manifest,
@@ -121,6 +124,48 @@ def test_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="holds something that is not a model"):
         check_target(tmp_path / "thesis.txt")
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    for content in ("old", "new"):
+        with new_folder(tmp_path / "link") as folder:
+            write_model(folder, content)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "model" / "part.bin").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "model"]
+
+
+def test_the_current_folder_is_refused_before_long_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    for place in (Path(), tmp_path / "inner", tmp_path / "inner" / ".."):
+        (tmp_path / MANIFEST).write_text("{}")
+        with pytest.raises(OutputError, match="the folder that this runs in"):
+            check_target(place)
+
+
+def test_a_mounted_volume_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "volume")
+    (tmp_path / "volume").mkdir()
+    with pytest.raises(OutputError, match="where a volume is mounted"):
+        check_target(tmp_path / "volume")
+    check_target(tmp_path / "volume" / "model")
+
+
+def test_the_folder_is_kept_where_only_the_last_step_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OutputError, match="whole in") as error, new_folder(tmp_path / "model") as folder:
+        write_model(folder, "new")
+    kept = Path(str(error.value).rpartition(" ")[2])
+    assert (kept / "part.bin").read_text() == "new"
+
+
+def test_packages_that_are_not_installed_have_no_version() -> None:
+    assert set(package_versions("numpy", "no-such-package")) == {"python", "numpy"}
 
 
 def test_unwritable_place_is_told(tmp_path: Path) -> None:

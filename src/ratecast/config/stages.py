@@ -176,8 +176,8 @@ class TrackConfig:
     """Where the training's course is recorded besides the model folder."""
 
     tensorboard: bool = False
-    """Write TensorBoard events to <out>.tensorboard/."""
+    """Write TensorBoard events to <out>.logs/."""
     wandb: bool = False
     """Log to Weights & Biases (WANDB_MODE=offline works without a network)."""
     run_name: str | None = None
-    """Name of the run in the trackers."""
+    """Name of the run in Weights & Biases."""

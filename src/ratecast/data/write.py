@@ -14,6 +14,7 @@ from arro3.core import ChunkedArray, DataType, Table
 
 from ratecast.data.table import build_array, plain_table
 from ratecast.errors import OutputError
+from ratecast.files import replace_file
 
 _CHUNK_ROWS: Final = 50_000
 
@@ -41,9 +42,7 @@ def write_table(table: Table, path: str | Path) -> None:
             raise OutputError(f"cannot write {target}: it is a folder; name a file")
         with part.open("xb") as file:
             _write_chunks(serialise(plain_table(table)), file, is_compressed=target.suffix.lower() == ".gz")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
+        replace_file(part, target)
     except FileNotFoundError:
         raise OutputError(f"cannot write {target}: there is no folder {target.parent}; create it first") from None
     except OSError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ratecast.errors import OutputError
+from ratecast.files import replace_file
 
 STYLE: Final = """
 :root {
@@ -130,7 +131,7 @@ def write_page(path: Path, text: str) -> None:
     try:
         try:
             beside.write_text(text, encoding="utf-8")
-            os.replace(beside, path)
+            replace_file(beside, path)
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:

@@ -11,7 +11,6 @@ model/
 The folder is written beside its final place and renamed, so that it is there whole or not at all.
 """
 
-import errno
 import hashlib
 import importlib.metadata
 import json
@@ -20,12 +19,13 @@ import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from ratecast.errors import ModelFolderError, OutputError, ScaleError
+from ratecast.files import explained_write
 from ratecast.scale import RatingScale
 
 FORMAT_VERSION: Final = 1
@@ -185,51 +185,49 @@ def verify(folder: Path, component: Component) -> None:
 def new_folder(target: Path, kind: FolderKind = MODEL) -> Iterator[Path]:
     """A folder to write into that becomes ``target`` when the context ends without an error, and vanishes otherwise.
 
-    An older one of its kind at ``target`` is replaced; anything else there is left alone.
+    An older one of its kind at ``target`` is replaced; anything else there is left alone. Between the two renames that this
+    takes there is none at ``target`` for a moment; a link is followed, and what it leads to is replaced.
 
     Raises:
-        OutputError: if ``target`` holds something else, or cannot be written.
+        OutputError: if ``target`` holds something else, or cannot be written. If only the last step is refused, the whole
+            folder is kept beside it, and named.
     """
     check_target(target, kind)
-    partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
+    place = target.resolve()
+    partial = place.parent / f".{place.name}.{uuid.uuid4().hex[:8]}.partial"
     with explained_write(target):
         partial.mkdir(parents=True)
     try:
         with explained_write(target):
             yield partial
             _open_to_readers(partial, kind)
-            _replace(partial, target)
-    finally:
+            _bring_to_disk(partial)
+    except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        raise
+    try:
+        _replace(partial, place)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror}; what was to go there is whole in {partial}") from None
 
 
 def check_target(target: Path, kind: FolderKind = MODEL) -> None:
     """Check before long work that a folder can be written to ``target``.
 
     Raises:
-        OutputError: if the place holds something of another kind, or cannot be written to.
+        OutputError: if the place holds something of another kind, cannot be replaced, or cannot be written to.
     """
     if target.is_file() or (target.is_dir() and not (target / kind.marker).is_file() and any(target.iterdir())):
         raise OutputError(f"{target} holds something that is not {kind.what}; give a new or empty folder, nothing was written")
-    parent = target.resolve().parent
+    place = target.resolve()
+    if place == Path.cwd() or place in Path.cwd().parents or place.is_mount():
+        what = "where a volume is mounted" if place.is_mount() else "the folder that this runs in"
+        raise OutputError(f"{target} is {what}, which cannot be replaced as a whole; give a folder inside it, such as model")
     with explained_write(target):
-        parent.mkdir(parents=True, exist_ok=True)
-        probe = parent / f".{target.name}.{uuid.uuid4().hex[:8]}.probe"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        probe = place.parent / f".{place.name}.{uuid.uuid4().hex[:8]}.probe"
         probe.mkdir()
         probe.rmdir()
-
-
-@contextmanager
-def explained_write(target: Path) -> Iterator[None]:
-    """Turns the operating system's refusal to write into an `OutputError` that names ``target``."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OutputError(f"the disk is full: cannot write {target}; free some space and run again") from None
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EDQUOT}:
-            raise OutputError(f"cannot write {target}: {error.strerror}; choose another place or change its rights") from None
-        raise
 
 
 def sha256(path: Path) -> str:
@@ -244,8 +242,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def package_versions(*packages: str) -> dict[str, str]:
-    """Versions of Python and of some packages, for people."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+    """Versions of Python and of those of some packages that are installed, for people."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _open_to_readers(folder: Path, kind: FolderKind) -> None:
@@ -253,6 +255,12 @@ def _open_to_readers(folder: Path, kind: FolderKind) -> None:
     mode = (folder / kind.marker).stat().st_mode
     for path in folder.iterdir():
         path.chmod(mode)
+
+
+def _bring_to_disk(folder: Path) -> None:
+    for path in filter(Path.is_file, folder.iterdir()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _replace(partial: Path, target: Path) -> None:

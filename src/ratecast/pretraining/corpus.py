@@ -24,7 +24,8 @@ from tokenizers import Encoding, Tokenizer
 
 from ratecast.data.wording import counted
 from ratecast.errors import DataError
-from ratecast.model.store import explained_write, write_json
+from ratecast.files import explained_write
+from ratecast.model.store import write_json
 from ratecast.progress import Reporter
 
 TokenArray = NDArray[np.uint32]

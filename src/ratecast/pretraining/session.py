@@ -15,6 +15,7 @@ import torch
 
 from ratecast.config import PretrainConfig
 from ratecast.errors import ConfigError, DataError, RatecastError
+from ratecast.files import working_folder
 from ratecast.model.store import new_folder, package_versions
 from ratecast.pretraining import Pretraining
 from ratecast.pretraining.corpus import Corpus, build_corpus, mark_whole, open_corpus
@@ -69,11 +70,13 @@ class Session:
             texts: gives the pieces of the reviews.
             stamp: what tells whether they are the same as those of a run before; empty if nothing does without reading them.
         """
+        with working_folder(self._working, resume=self._resume):
+            return self._written(texts, stamp)
+
+    def _written(self, texts: Texts, stamp: str) -> Pretraining:
         wanted_trackers(self._config.track)
         torch.set_num_threads(self._config.threads or os.cpu_count() or 1)
         torch.manual_seed(self._config.seed)
-        if not self._resume:
-            shutil.rmtree(self._working, ignore_errors=True)
         try:
             prepared = self._prepared(texts, stamp)
             result = train(prepared.learner, self._loop_run(prepared))
@@ -84,7 +87,6 @@ class Session:
         found = self._found(prepared, result)
         with new_folder(self._out, BACKBONE) as new:
             self._write(new, prepared, found)
-        shutil.rmtree(self._working, ignore_errors=True)
         return found
 
     def _prepared(self, texts: Texts, stamp: str) -> _Prepared:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ratecast.errors import ConfigError, ModelFolderError
-from ratecast.model.store import explained_write
+from ratecast.files import explained_write, replace_file
 from ratecast.train.optim import trained_weights
 from ratecast.train.plan import Plan
 
@@ -106,7 +106,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
         except SafetensorError as error:
             partial.unlink(missing_ok=True)
             raise OSError(*_errno_of(error)) from None
-        os.replace(partial, path)
+        replace_file(partial, path)
 
 
 def load_plan(path: Path, fingerprint: str) -> Plan | None:
@@ -150,7 +150,7 @@ def load_checkpoint(
             elif part == "optimizer":
                 weight_name, _, moment = name.rpartition("/")
                 weight = by_name[weight_name]
-                optimizer.state[weight][moment] = tensor if moment == "step" else tensor.to(weight.device)
+                optimizer.state[weight][moment] = tensor.to(weight.device)
     torch.set_rng_state(tensors["random"])
     device = next(network.parameters()).device
     if "random_cuda" in tensors and device.type == "cuda":  # it may be gone on with on a machine without a GPU

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ratecast.errors import OutputError
+from ratecast.files import explained_write
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.rater import Rater
-from ratecast.model.store import explained_write
 from ratecast.progress import Reporter
 from ratecast.text import TextSettings, TokenisedTexts, inference_batches, pad
 

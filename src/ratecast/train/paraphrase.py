@@ -1,7 +1,6 @@
 """Back-translation: training texts that went into another language and back say the same in other words."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 
 from ratecast.config import translation_models
 from ratecast.errors import ConfigError, ModelFolderError
-from ratecast.model.store import explained_write
+from ratecast.files import explained_write, replace_file
 from ratecast.model.translate import Translator
 from ratecast.train.loop import Run
 
@@ -121,7 +120,7 @@ def _write(run: Run, done: _Done, paraphrases: dict[int, str | None]) -> None:
     with explained_write(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(facts | {"found": list(paraphrases.items())}), encoding="utf-8")
-        os.replace(partial, path)
+        replace_file(partial, path)
     done.found |= paraphrases
     done.batches += 1
 

@@ -14,6 +14,7 @@ from ratecast.config import FitConfig, TrackConfig
 from ratecast.data import Source
 from ratecast.data.split import sampled_rows
 from ratecast.errors import ConfigError, require
+from ratecast.files import working_folder
 from ratecast.fitting import prepare_job, run_job
 from ratecast.job import LEAST_SECONDS, Clock, Job
 from ratecast.predict import Predictor
@@ -78,23 +79,29 @@ def tune(
     folder = job.folder.parent / f"{job.folder.name}.tuning"
     if folder.exists() and not resume:
         told.tell(f"the search in {folder} that did not end is dropped, as --resume was not given")
+    with working_folder(folder, resume=resume):
+        return _tuned(job, folder, settings, trials=count, seconds=seconds, resume=resume)
+
+
+def _tuned(
+    job: Job, folder: Path, settings: Mapping[str, Any], *, trials: int, seconds: float | None, resume: bool
+) -> Predictor:
+    """Search, then fit the best."""
     search = _search(job, folder, settings, seconds=seconds, resume=resume)
     job = replace(job, clock=replace(job.clock, started=job.clock.started - search.seconds()))
     try:
         # Half a share is worth a start: the last trial may begin late by what loading and the others took too long.
         ran = search.run(
             _objective(job, folder / "trial", seconds),
-            trials=count,
-            reporter=told,
+            trials=trials,
+            reporter=job.reporter,
             has_time=lambda: job.clock.spent() + (seconds or 0.0) / 2 < SEARCH_SHARE * job.clock.fitting_seconds,
         )
         # Only if the search was over before can there be a checkpoint of the fit that it leads to.
-        model = run_job(_best_job(job, search), resume=resume and not ran)
+        return run_job(_best_job(job, search), resume=resume and not ran)
     except KeyboardInterrupt:
-        told.tell(f"stopped: the same command with --resume keeps the {len(search.trials())} trials that are done")
+        job.reporter.tell(f"stopped: the same command with --resume keeps the {len(search.trials())} trials that are done")
         raise
-    shutil.rmtree(folder, ignore_errors=True)
-    return model
 
 
 def _divided(config: FitConfig, trials: int | None) -> tuple[int, float | None]:

@@ -6,7 +6,6 @@ progress (Golovin et al. 2017, "Google Vizier", section 3.2.2).
 """
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from ratecast.errors import ConfigError
-from ratecast.model.store import explained_write
+from ratecast.files import explained_write
 from ratecast.progress import Reporter
 
 OnEvaluation = Callable[[float, float], None]
@@ -99,10 +98,10 @@ class Search:
         resume: bool,
     ) -> None:
         self.space, self._seed = dict(space), seed
-        if not resume:
-            shutil.rmtree(folder, ignore_errors=True)
         with explained_write(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                (folder / STUDY_FILE).unlink(missing_ok=True)
             _mend(folder / STUDY_FILE)
         try:
             with _quiet():
@@ -255,7 +254,10 @@ def _open(path: Path) -> optuna.Study:
 
 
 def _mend(path: Path) -> None:
-    """Remove what a killed process left behind: its lock, and a last line that was not written to its end."""
+    """Remove what a killed process left behind: its lock, and a last line that was not written to its end.
+
+    No other process is at work with it: the whole folder is locked.
+    """
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     if path.exists():
         content = path.read_bytes()

@@ -81,7 +81,8 @@ class AdaLora(PeftMethod):
         settings.total_step, settings.tinit, settings.tfinal = steps, steps // 10, steps // 2
         settings.deltaT = max(1, steps // 100)
         if memory and not allocator.exp_avg_ipt and settings.rank_pattern is None:  # the first step of a resumed run
-            _recall(allocator, settings, memory)
+            device = next(model.parameters()).device
+            _recall(allocator, settings, {name: value.to(device) for name, value in memory.items()})
         tuner.update_and_allocate(step)
         found = {f"importance/{name}": value for name, value in allocator.exp_avg_ipt.items()}
         found |= {f"uncertainty/{name}": value for name, value in allocator.exp_avg_unc.items()}
