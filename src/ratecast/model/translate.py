@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from ratecast.errors import BackboneError, require
-from ratecast.model.backbone import explain, find_source, quiet, read_architecture
+from ratecast.model.source import explain, find_source, quiet, read_architecture
 from ratecast.text import inference_batches, pad
 from ratecast.text.sentences import pieces
 

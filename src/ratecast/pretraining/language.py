@@ -10,7 +10,8 @@ import transformers
 from torch import Tensor, nn
 
 from ratecast.errors import BackboneError
-from ratecast.model.backbone import Pretrained, fast_tokenizer, load_pretrained, most_positions, pad_id, quiet
+from ratecast.model.backbone import Pretrained, fast_tokenizer, load_pretrained, most_positions, pad_id
+from ratecast.model.source import quiet
 from ratecast.text import TextEncoder
 from ratecast.train.precision import PRECISIONS
 
