@@ -1,17 +1,15 @@
-"""Pretrained language models: the one that comes with ratecast, a local folder, or a name on the Hugging Face hub."""
+"""Pretrained language models as they are loaded: model, tokenizer, layers, and what of them is trained."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import nn
 
 from ratecast.config import BackboneConfig
 from ratecast.errors import BackboneError, ConfigError, require
-from ratecast.model.source import explain, quiet, read_architecture, resolve, weights_hash
+from ratecast.model.source import LOAD_ERRORS, explain, find_backbone, is_decoder, quiet, read_architecture
 from ratecast.text import TextEncoder
 
 MOST_TOKENS: Final = 256
@@ -40,6 +38,7 @@ class Backbone:
         name: the name or folder it was asked for by.
         sha256: hash of its weights file, None where there are several.
         width: length of its token vectors.
+        pooling: name of the pooling that suits it: of a decoder the last token alone has read the whole text.
     """
 
     model: nn.Module
@@ -47,6 +46,7 @@ class Backbone:
     name: str
     sha256: str | None
     width: int
+    pooling: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,26 +89,29 @@ def load_pretrained(
         MissingExtraError: if the extra ``train`` is not installed.
     """
     transformers = require("transformers", "train", "loading a backbone")
-    source = resolve(name)
-    found = read_architecture(name, source)
-    with quiet(transformers):
+    origin = find_backbone(name)
+    found = read_architecture(name, origin)
+    with quiet(transformers, origin):
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                origin.place, trust_remote_code=False, **({"config": found} if origin.own_tokenizer else origin.options)
+            )
             model, info = getattr(transformers, kind(found)).from_pretrained(
-                source,
+                origin.place,
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype="float32",
                 output_loading_info=True,
+                **origin.options,
                 **_dropout(found, is_on=inner_dropout),
             )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-            raise BackboneError(explain(name, error)) from None
+        except LOAD_ERRORS as error:
+            raise BackboneError(explain(name, error, origin=origin)) from None
     return Pretrained(
         model=model,
         tokenizer=tokenizer,
         config=found,
-        sha256=weights_hash(Path(source)),
+        sha256=origin.sha256,
         missing=frozenset(info["missing_keys"]),
     )
 
@@ -137,9 +140,15 @@ def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
         max_tokens=config.max_tokens or _longest(loaded.config, added_tokens),
         head_fraction=config.head_fraction,
         pad_id=pad_id(tokenizer),
+        end_id=_end_id(tokenizer),
     )
     return Backbone(
-        model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(loaded.config.hidden_size)
+        model=model,
+        encoder=encoder,
+        name=config.backbone,
+        sha256=loaded.sha256,
+        width=int(loaded.config.hidden_size),
+        pooling="last" if is_decoder(loaded.config) else "mean",
     )
 
 
@@ -156,12 +165,18 @@ def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0, add
         ConfigError: if a number of layers or tokens is more than it has.
         MissingExtraError: if the extra ``train`` is not installed.
     """
-    _check_sizes(config, backbone_architecture(config.backbone), reinitialised_layers, added_tokens)
+    architecture = backbone_architecture(config.backbone)
+    if getattr(architecture, "is_encoder_decoder", False):
+        raise BackboneError(
+            f"the backbone {config.backbone!r} ({architecture.model_type}) is a sequence-to-sequence model; expected an "
+            "encoder, such as BERT, or a decoder, such as GPT-2"
+        )
+    _check_sizes(config, architecture, reinitialised_layers, added_tokens)
 
 
 def backbone_architecture(name: str) -> Any:
     """The configuration of a backbone in transformers, without its weights; arguments and errors as for `load_pretrained`."""
-    return read_architecture(name, resolve(name))
+    return read_architecture(name, find_backbone(name))
 
 
 def transformer_layers(model: nn.Module) -> nn.ModuleList:
@@ -261,6 +276,12 @@ def pad_id(tokenizer: Any) -> int:
         if token_id is not None:
             return int(token_id)
     return 0
+
+
+def _end_id(tokenizer: Any) -> int | None:
+    """The token that stands after a text where the tokenizer puts none around it, as those of many decoders do."""
+    ids = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.sep_token_id)
+    return next((int(token_id) for token_id in ids if token_id is not None), None)
 
 
 def most_positions(config: Any) -> int | None:

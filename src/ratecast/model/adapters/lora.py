@@ -4,9 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ratecast.errors import require
+from torch import nn
+
+from ratecast.errors import ConfigError, require
 from ratecast.model.adapters.base import PeftMethod
 from ratecast.model.adapters.families import FAMILIES, family_of
+from ratecast.model.adapters.fourbit import quantise_layers, restore_layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,7 @@ class Lora(PeftMethod):
         adapter_dropout: dropout before A.
         adapter_targets: as for `AdapterConfig`; by default queries and values, which the paper found to be worth most for as
             many weights (section 7.1).
+        base_bits: 4 keeps the backbone's linear layers in four bits (QLoRA, Dettmers et al. 2023), None in float32.
     """
 
     name: ClassVar[str] = "lora"
@@ -28,10 +32,27 @@ class Lora(PeftMethod):
     alpha: float = 16.0
     adapter_dropout: float = 0.05
     adapter_targets: str | None = None
+    base_bits: int | None = None
 
     def check(self, architecture: Any) -> None:
         """As for `Method.check`; with targets of the user's own every architecture will do."""
         targets(self.adapter_targets, architecture, self.name)
+        if self.base_bits is not None and is_transposed(architecture):
+            raise ConfigError(
+                f"base_bits does not work with {architecture.model_type}, whose layers are Conv1D: leave it unset"
+            )
+
+    def attach(self, model: nn.Module) -> nn.Module:
+        """As for `Method.attach`."""
+        self.check(model.config)
+        if self.base_bits is not None:
+            quantise_layers(model)
+        return super().attach(model)
+
+    def merged(self, model: nn.Module) -> nn.Module:
+        """As for `Method.merged`, in float32."""
+        restore_layers(model)
+        return super().merged(model)
 
     def peft_config(self, architecture: Any) -> Any:
         """As for `PeftMethod.peft_config`."""
