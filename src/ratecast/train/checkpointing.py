@@ -30,8 +30,8 @@ def set_checkpointing(model: nn.Module, *, is_on: bool) -> None:
     for layer in layers:
         if not hasattr(layer, "gradient_checkpointing"):
             raise ConfigError(
-                f"gradient_checkpointing does not work with the {type(layer).__name__} of transformers: leave it off, and where "
-                "memory is short lower batch_reviews or max_tokens"
+                f"gradient_checkpointing does not work with the {type(layer).__name__} of transformers: leave it off; where "
+                "memory is short, lower batch_reviews or max_tokens"
             )
         layer.gradient_checkpointing = is_on
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # noqa: SLF001 - as transformers sets it

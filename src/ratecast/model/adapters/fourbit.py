@@ -12,8 +12,8 @@ from ratecast.model.backbone import transformer_layers
 BLOCK: Final = 64
 """Weights that share a scale, as in the paper."""
 
-_OFFSET: Final = 0.9677083
-"""Probability of the outermost quantiles: the middle of 1 - 1/32 and 1 - 1/30 (Dettmers et al. 2023, appendix E)."""
+_OUTERMOST: Final = 1 - (1 / 30 + 1 / 32) / 2
+"""Probability of the outermost quantiles, such that the values are those that the paper lists in its appendix E."""
 
 
 def normal_float_levels() -> Tensor:
@@ -22,8 +22,8 @@ def normal_float_levels() -> Tensor:
     Quantiles of the normal distribution that weights are drawn from, seven below zero, zero itself and eight above, divided by
     the largest (Dettmers et al. 2023, "QLoRA", section 3 and equation 4).
     """
-    above = torch.special.ndtri(torch.linspace(_OFFSET, 0.5, 9, dtype=torch.float64)[:-1])
-    below = -torch.special.ndtri(torch.linspace(_OFFSET, 0.5, 8, dtype=torch.float64)[:-1])
+    above = torch.special.ndtri(torch.linspace(_OUTERMOST, 0.5, 9, dtype=torch.float64)[:-1])
+    below = -torch.special.ndtri(torch.linspace(_OUTERMOST, 0.5, 8, dtype=torch.float64)[:-1])
     levels = torch.cat([below, torch.zeros(1, dtype=torch.float64), above]).sort().values
     return (levels / levels.abs().max()).float()
 
