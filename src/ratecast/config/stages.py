@@ -60,7 +60,8 @@ class BackboneConfig:
     """The pretrained language model and how reviews enter it."""
 
     backbone: str = "all-MiniLM-L6-v2"
-    """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
+    """Name on the Hugging Face hub, a local folder or a GGUF file (which needs ratecast[gguf]), of an encoder or a decoder. The
+    default comes with ratecast[train] and needs no download."""
     pretrain: str | None = None
     """Time, such as 5m, to pretrain the backbone on the texts of the training reviews before fine-tuning; a part of the time
     budget. ratecast pretrain does the same with more reviews, that need no ratings."""
