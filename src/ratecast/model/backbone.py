@@ -1,5 +1,6 @@
 """Pretrained language models as they are loaded: model, tokenizer, layers, and what of them is trained."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +10,7 @@ from torch import nn
 
 from ratecast.config import BackboneConfig
 from ratecast.errors import BackboneError, ConfigError, require
-from ratecast.model.source import LOAD_ERRORS, explain, find_backbone, is_decoder, quiet, read_architecture
+from ratecast.model.source import LOAD_ERRORS, Origin, explain, find_backbone, is_decoder, quiet, read_architecture
 from ratecast.text import TextEncoder
 
 MOST_TOKENS: Final = 256
@@ -93,20 +94,19 @@ def load_pretrained(
     found = read_architecture(name, origin)
     with quiet(transformers, origin):
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                origin.place, trust_remote_code=False, **({"config": found} if origin.own_tokenizer else origin.options)
-            )
+            tokenizer = _load_tokenizer(transformers, origin, found)
             model, info = getattr(transformers, kind(found)).from_pretrained(
                 origin.place,
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype="float32",
                 output_loading_info=True,
-                **origin.options,
-                **_dropout(found, is_on=inner_dropout),
+                **_options(found, origin, inner_dropout=inner_dropout),
             )
         except LOAD_ERRORS as error:
             raise BackboneError(explain(name, error, origin=origin)) from None
+    model.hf_quantizer = None  # what was unpacked from a GGUF file is a model like any other
+    vars(model.config).pop("quantization_config", None)
     return Pretrained(
         model=model,
         tokenizer=tokenizer,
@@ -244,6 +244,26 @@ def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers
             f"virtual_tokens takes {added_tokens} of the {positions} positions of the backbone {config.backbone!r}, which "
             f"leaves {max(0, positions - added_tokens)} for the text: ask for fewer, or for max_tokens up to that"
         )
+
+
+def _load_tokenizer(transformers: Any, origin: Origin, config: Any) -> Any:
+    if origin.gguf_file is None:
+        return transformers.AutoTokenizer.from_pretrained(origin.place, trust_remote_code=False)
+    if origin.own_tokenizer:
+        return transformers.AutoTokenizer.from_pretrained(origin.place, trust_remote_code=False, config=config)
+    # The automatic class gives the same, but reads the file's whole dictionary again, which takes 8 s for SmolLM2.
+    return transformers.PreTrainedTokenizerFast.from_pretrained(origin.place, gguf_file=origin.gguf_file)
+
+
+def _options(config: Any, origin: Origin, *, inner_dropout: bool) -> dict[str, Any]:
+    """What ``from_pretrained`` of the model needs to know."""
+    rates = _dropout(config, is_on=inner_dropout)
+    if origin.gguf_file is None:
+        return dict(rates)
+    changed = copy.deepcopy(config)  # given, it is not read once more
+    for name, rate in rates.items():
+        setattr(changed, name, rate)
+    return {"config": changed, "gguf_file": origin.gguf_file}
 
 
 def _dropout(config: Any, *, is_on: bool) -> dict[str, float]:

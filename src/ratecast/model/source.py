@@ -1,6 +1,7 @@
 """Where a pretrained model comes from: found, checked before it is loaded, and explained where it cannot be."""
 
 import contextlib
+import copy
 import hashlib
 import importlib.util
 import io
@@ -10,6 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,11 +44,6 @@ class Origin:
     place: str
     gguf_file: str | None = None
     own_tokenizer: bool = False
-
-    @property
-    def options(self) -> dict[str, str]:
-        """What ``from_pretrained`` needs to know besides the place."""
-        return {} if self.gguf_file is None else {"gguf_file": self.gguf_file}
 
     @property
     def sha256(self) -> str | None:
@@ -116,7 +113,10 @@ def read_architecture(name: str, origin: Origin, what: str = "backbone") -> Any:
         _check_files(Path(origin.place))
     with quiet(transformers):
         try:
-            return transformers.AutoConfig.from_pretrained(origin.place, trust_remote_code=False, **origin.options)
+            if origin.gguf_file is not None:
+                facts = (Path(origin.place) / origin.gguf_file).stat()
+                return copy.deepcopy(_gguf_architecture(origin.place, origin.gguf_file, facts.st_size, facts.st_mtime_ns))
+            return transformers.AutoConfig.from_pretrained(origin.place, trust_remote_code=False)
         except LOAD_ERRORS as error:
             raise BackboneError(explain(name, error, what, origin)) from None
 
@@ -173,6 +173,12 @@ def quiet(transformers: Any, origin: Origin | None = None) -> Iterator[None]:
         if bars:
             transformers.logging.enable_progress_bar()
         hub.setLevel(level)
+
+
+@cache
+def _gguf_architecture(place: str, file: str, _size: int, _changed_ns: int) -> Any:
+    """Read once for each state of a file: transformers 5.23 takes 8 s for SmolLM2, with its dictionary."""
+    return require("transformers", "train", "loading a backbone").AutoConfig.from_pretrained(place, gguf_file=file)
 
 
 def _packaged(name: str) -> Origin:
