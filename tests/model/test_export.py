@@ -103,7 +103,7 @@ def test_weights_of_a_large_graph_lie_beside_it(tiny_backbone: Path, tmp_path: P
     rater = Rater(backbone.model, create_head("mixed", backbone.width, SCALE, np.array([1.0, 2, 3, 4, 5])), pooling="mean")
     component, _ = export_rater(rater, backbone.encoder, tmp_path, ["good", "bad"])
     assert set(component.files) == {"model.onnx", "model.onnx.data", "tokenizer.json"}
-    assert (tmp_path / "model.onnx.data").stat().st_size > 10 * (tmp_path / "model.onnx").stat().st_size > 0
+    assert (tmp_path / "model.onnx.data").stat().st_size > 100_000  # most of the 33,000 weights
     found = OnnxGraph.load(tmp_path, component, 5).probabilities(TEXTS)
     np.testing.assert_allclose(found, torch_probabilities(rater, backbone.encoder, TEXTS), atol=1e-4)
 

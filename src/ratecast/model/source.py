@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from ratecast.errors import BackboneError, require
 
@@ -214,6 +214,16 @@ def _check_files(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         others = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weights"
         raise BackboneError(f"{folder} holds {others}; expected model.safetensors (convert with save_pretrained)")
+    if not any(any(folder.glob(pattern)) for pattern in ("tokenizer*", "vocab*", "*.model", "*.spm")):
+        raise BackboneError(
+            f"{folder} holds no tokenizer; expected a tokenizer.json, as the tokenizer's save_pretrained writes"
+        )
+    for path in folder.glob("*.safetensors"):
+        try:
+            with safe_open(path, framework="np"):
+                pass  # its header tells where each tensor ends, so that a file which is not all there is known by it
+        except SafetensorError as error:
+            raise BackboneError(f"{path} is damaged ({error}): download it again") from None
 
 
 def _check_magic(path: Path) -> None:

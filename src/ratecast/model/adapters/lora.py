@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from ratecast.errors import ConfigError, require
@@ -70,12 +71,28 @@ def targets(given: str | None, architecture: Any, method: str) -> str:
     """The expression that the names of the changed layers match.
 
     Raises:
-        ConfigError: if none are given and the architecture is none of the known ones.
+        ConfigError: if none are given and the architecture is none of the known ones, or it has no layer of a given name.
     """
     if given is None:
         return family_of(architecture, method).queries_values
-    names = "|".join(re.escape(name.strip()) for name in given.split(",") if name.strip())
-    return rf"(?:.*\.)?(?:{names})"
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    layers = _linear_layers(architecture)
+    absent = [name for name in names if not any(f".{layer}".endswith(f".{name}") for layer in layers)]
+    if absent or not names:
+        known = dict.fromkeys(layer.rpartition(".")[2] for layer in layers)
+        raise ConfigError(
+            f"adapter_targets names {', '.join(absent) or 'nothing'}, which no linear layer of the backbone is called; "
+            f"there are {', '.join(known)}"
+        )
+    return rf"(?:.*\.)?(?:{'|'.join(map(re.escape, names))})"
+
+
+def _linear_layers(architecture: Any) -> list[str]:
+    """Their names in a model of that architecture, which is made without its weights."""
+    transformers = require("transformers", "train", "adapter_targets")
+    with torch.device("meta"):
+        model: nn.Module = transformers.AutoModel.from_config(architecture)
+    return [name for name, module in model.named_modules() if type(module).__name__ in {"Linear", "Conv1D"}]
 
 
 def is_transposed(architecture: Any) -> bool:
