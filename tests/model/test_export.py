@@ -97,6 +97,17 @@ def test_no_text_gives_no_prediction(exported: tuple[Rater, Path, Component]) ->
     assert OnnxGraph.load(folder, component, 5).probabilities([]).shape == (0, 5)
 
 
+def test_weights_of_a_large_graph_lie_beside_it(tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratecast.model.export.MOST_GRAPH_BYTES", 0)
+    backbone = load_backbone(BackboneConfig(backbone=str(tiny_backbone), max_tokens=32))
+    rater = Rater(backbone.model, create_head("mixed", backbone.width, SCALE, np.array([1.0, 2, 3, 4, 5])), pooling="mean")
+    component, _ = export_rater(rater, backbone.encoder, tmp_path, ["good", "bad"])
+    assert set(component.files) == {"model.onnx", "model.onnx.data", "tokenizer.json"}
+    assert (tmp_path / "model.onnx.data").stat().st_size > 100_000  # most of the 33,000 weights
+    found = OnnxGraph.load(tmp_path, component, 5).probabilities(TEXTS)
+    np.testing.assert_allclose(found, torch_probabilities(rater, backbone.encoder, TEXTS), atol=1e-4)
+
+
 def test_broken_graph_is_told(exported: tuple[Rater, Path, Component], tmp_path: Path) -> None:
     _, folder, component = exported
     for name in component.files:

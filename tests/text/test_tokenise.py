@@ -26,6 +26,18 @@ def words_of(tokenizer: Tokenizer, ids: np.ndarray) -> list[str | None]:
     return [tokenizer.id_to_token(int(token)) for token in ids]
 
 
+@pytest.mark.parametrize(("end_id", "expected"), [(None, []), (3, [3])])
+def test_end_token_where_the_tokenizer_adds_none(tokenizer: Tokenizer, end_id: int | None, expected: list[int]) -> None:
+    bare = Tokenizer.from_str(json.dumps(json.loads(tokenizer.to_str()) | {"post_processor": None}))
+    encoder = TextEncoder.create(bare, max_tokens=10, head_fraction=0.5, pad_id=0, end_id=end_id)
+    found = encoder.encode(["", "good", "the " * 50])
+    good = bare.encode("good").ids
+    assert [ids.tolist() for ids in found.ids[:2]] == [expected, [*good, *expected]]
+    assert len(found.ids[2]) == 10
+    framed = TextEncoder.create(tokenizer, max_tokens=10, head_fraction=0.5, pad_id=0, end_id=end_id)
+    assert framed.encode(["good"]).ids[0].tolist() == tokenizer.encode("good").ids
+
+
 def test_short_text_is_what_the_tokenizer_itself_gives(tokenizer: Tokenizer) -> None:
     found = encoder_of(tokenizer).encode(["The food is good"])
     assert found.ids[0].tolist() == tokenizer.encode("The food is good").ids

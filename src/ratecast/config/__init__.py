@@ -131,6 +131,8 @@ def _clashes_with_adapters(config: FitConfig) -> Iterator[str]:
         "train_embeddings": config.backbone.train_embeddings,
         "reinitialised_layers": config.strengthen.reinitialised_layers > 0,
     }
+    if config.adapter.tune == "prefix" and config.train.gradient_checkpointing:
+        yield "gradient_checkpointing does not go with tune=prefix, whose keys and values it would leave out: leave it off"
     for name in (name for name, is_given in own.items() if is_given):
         yield f"{name} is for the backbone's own weights, which tune={config.adapter.tune} leaves as they are: leave it unset"
     if config.backbone.pretrain is not None:

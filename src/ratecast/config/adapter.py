@@ -13,6 +13,9 @@ class AdapterConfig:
     tune: TuneName = "full"
     """How the backbone is tuned: full (its own weights), or with weights that are added to it while it stays as it is: lora,
     adalora, ia3, prefix, prompt, p-tuning, bottleneck. The model folder then keeps these alone."""
+    base_bits: Literal[4] | None = None
+    """With lora, keep the backbone's own linear layers in 4 bits (QLoRA): an eighth of their memory in training, which is
+    slower for it. The graph that predicts is as large as without."""
     rank: int | None = None
     """Rank of the matrices that are added: for lora 8 by default, for adalora 12, with which it starts."""
     final_rank: int | None = None

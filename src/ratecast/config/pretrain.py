@@ -17,7 +17,7 @@ class PretrainConfig(Settings):
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     backbone: str = "all-MiniLM-L6-v2"
-    """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
+    """Name on the Hugging Face hub, local folder or GGUF file. The default comes with ratecast[train], without a download."""
     objective: ObjectiveName | None = None
     """What is learnt from the text: masked (words that were hidden, for encoders such as BERT), causal (the next word, for
     decoders such as GPT), contrastive (telling reviews apart, whatever the dropout). By default that of the backbone's kind."""

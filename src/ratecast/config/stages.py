@@ -60,12 +60,14 @@ class BackboneConfig:
     """The pretrained language model and how reviews enter it."""
 
     backbone: str = "all-MiniLM-L6-v2"
-    """Name on the Hugging Face hub or a local folder. The default comes with ratecast[train] and needs no download."""
+    """Name on the Hugging Face hub, a local folder or a GGUF file (which needs ratecast[gguf]), of an encoder or a decoder. The
+    default comes with ratecast[train] and needs no download."""
     pretrain: str | None = None
     """Time, such as 5m, to pretrain the backbone on the texts of the training reviews before fine-tuning; a part of the time
     budget. ratecast pretrain does the same with more reviews, that need no ratings."""
-    pooling: Literal["mean", "first", "last"] = "mean"
-    """How token vectors become one review vector; the last one is that of decoders which has read the whole text."""
+    pooling: Literal["mean", "first", "last"] | None = None
+    """How token vectors become one review vector. By default mean for encoders such as BERT and last for decoders such as GPT,
+    of whose tokens the last one alone has read the whole text."""
     pooled_layers: int = 1
     """How many top layers the review vector is made of. More than one helps where only the head is trained."""
     max_tokens: int | None = None
@@ -101,6 +103,9 @@ class TrainConfig:
     """What the backbone computes in while training. auto takes bfloat16 on processors that multiply it much faster."""
     batch_reviews: int = 16
     """Reviews in a batch."""
+    gradient_checkpointing: bool = False
+    """Compute each layer again in the backward pass in place of keeping what it computed: less memory for about a third more
+    time. The gradients are the same."""
     class_weights: ClassWeights = "none"
     """With balanced, all levels count the same in fine-tuning, however rare, so that it learns more of the rare ones. The
     probabilities are calibrated afterwards, on validation reviews as they are."""

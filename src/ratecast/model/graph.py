@@ -16,6 +16,8 @@ from ratecast.scale import FloatArray
 from ratecast.text import TextEncoder, TextSettings, inference_batches, pad
 
 GRAPH_FILE = "model.onnx"
+GRAPH_DATA_FILE = "model.onnx.data"
+"""The weights of a graph that is too large for one file; ONNX Runtime looks for it beside the graph."""
 TOKENIZER_FILE = "tokenizer.json"
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from ratecast.errors import BackboneError, require
-from ratecast.model.backbone import explain, find_source, quiet, read_architecture
+from ratecast.model.source import explain, find_origin, quiet, read_architecture
 from ratecast.text import inference_batches, pad
 from ratecast.text.sentences import pieces
 
@@ -25,7 +25,7 @@ def check_translator(name: str) -> None:
         BackboneError: if it cannot be found, its folder lacks a file, or it is no sequence-to-sequence model.
         MissingExtraError: if the extra ``train`` is not installed.
     """
-    architecture = read_architecture(name, find_source(name), _WHAT)
+    architecture = read_architecture(name, find_origin(name), _WHAT)
     if not architecture.is_encoder_decoder:
         raise BackboneError(
             f"the {_WHAT} {name!r} is of the type {architecture.model_type!r}; expected a sequence-to-sequence model, such as "
@@ -62,7 +62,7 @@ class Translator:
         """
         transformers = require("transformers", "train", "translating")
         check_translator(name)
-        source = find_source(name)
+        source = find_origin(name).place
         with quiet(transformers):
             try:
                 tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)

@@ -10,7 +10,8 @@ import transformers
 from torch import Tensor, nn
 
 from ratecast.errors import BackboneError
-from ratecast.model.backbone import Pretrained, fast_tokenizer, load_pretrained, most_positions, pad_id, quiet
+from ratecast.model.backbone import Pretrained, fast_tokenizer, load_pretrained, most_positions, pad_id
+from ratecast.model.source import is_decoder, quiet
 from ratecast.text import TextEncoder
 from ratecast.train.precision import PRECISIONS
 
@@ -162,12 +163,12 @@ def load_language(name: str, *, block_tokens: int, precision: str, inner_dropout
 
 
 def _kind(config: Any, name: str) -> str:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     if not getattr(config, "is_encoder_decoder", False):
         if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
             return ENCODER
-        if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        if is_decoder(config):
             return DECODER
     raise BackboneError(
         f"the backbone {name!r} ({config.model_type}) is neither an encoder with masked words, such as BERT, nor a "

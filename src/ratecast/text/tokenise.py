@@ -82,10 +82,22 @@ class TextEncoder:
 
     @classmethod
     def create(
-        cls, tokenizer: Tokenizer, *, max_tokens: int, head_fraction: float, pad_id: int, pad_left: bool = False
+        cls,
+        tokenizer: Tokenizer,
+        *,
+        max_tokens: int,
+        head_fraction: float,
+        pad_id: int,
+        pad_left: bool = False,
+        end_id: int | None = None,
     ) -> "TextEncoder":
-        """Encoder that adds the special tokens which the tokenizer itself puts around a single text."""
+        """Encoder that adds the special tokens which the tokenizer itself puts around a single text.
+
+        Where there are none, ``end_id`` stands after it, if it is given: else an empty text would have no token at all.
+        """
         prefix, suffix = _special_tokens(tokenizer)
+        if end_id is not None and not prefix and not suffix:
+            suffix = (end_id,)
         settings = TextSettings(
             max_tokens=max_tokens,
             head_fraction=head_fraction,

@@ -20,6 +20,7 @@ from ratecast.model.rater import Rater
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
 from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
+from ratecast.train.checkpointing import set_checkpointing
 from ratecast.train.ensemble import Ensemble, Member, mean_probabilities, network_run, saved_plan, train_members
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
@@ -159,6 +160,7 @@ class _Tuning:
         saved = saved_plan(run) if run.resume else None
         self._method = create_method(run.config.adapter)
         self._load(run.config)
+        run = replace(run, config=run.config.with_values(pooling=run.config.backbone.pooling or self._backbone.pooling))
         self._layers = len(transformer_layers(self._backbone.model))
         self.plan, encoding = self._planned(parts, scale, run, saved)
         if self.plan.reviews == 0:
@@ -254,6 +256,7 @@ class _Tuning:
         self._adapter = None if self._method is None else attach(self._backbone, self._method)
         if self._adapter is not None:
             self._backbone = replace(self._backbone, model=self._adapter.model)
+        set_checkpointing(self._backbone.model, is_on=config.train.gradient_checkpointing)
 
     def _untuned(self) -> AbstractContextManager[None]:
         """While the context is open, the backbone is as it was before anything was added to it."""
@@ -377,7 +380,7 @@ def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: 
     rater = Rater(
         backbone.model,
         create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
-        pooling=settings.pooling,
+        pooling=settings.pooling or backbone.pooling,
         pooled_layers=settings.pooled_layers,
         precision=PRECISIONS[config.train.precision],
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ratecast.config import FitConfig
 from ratecast.model.rater import Rater
 from ratecast.text import TextSettings, TokenisedTexts, pad
+from ratecast.train.checkpointing import is_checkpointed
 
 LEAST_REVIEWS: Final = 100
 """Fine-tuning on fewer reviews, where there are more and the time is too short for them, is not worth starting."""
@@ -185,7 +186,7 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
     ids, mask = torch.from_numpy(batch.input_ids).to(device), torch.from_numpy(batch.attention_mask).to(device)
     tokens = ids.numel()
     was_training = rater.training
-    rater.eval()
+    rater.train(is_checkpointed(rater))  # else in the mode without dropout, which draws no random numbers
 
     def encode() -> None:
         with torch.inference_mode():

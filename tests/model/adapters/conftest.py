@@ -17,7 +17,19 @@ from ratecast.train.loop import Run
 
 SCALE = RatingScale.parse("1..5")
 GRADES = ("awful", "bad", "fine", "good", "great")
-FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert", "distilbert", "gpt2", "llama", "qwen2")
+FAMILIES = (
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "deberta-v2",
+    "modernbert",
+    "distilbert",
+    "gpt2",
+    "llama",
+    "qwen2",
+    "qwen3",
+    "smollm3",
+)
 
 
 def reviews_of(count: int, seed: int) -> Reviews:
@@ -63,6 +75,8 @@ def architecture(family: str, vocabulary: int) -> Any:
         ),
         "llama": ("LlamaConfig", sizes | ends | {"num_key_value_heads": 2}),
         "qwen2": ("Qwen2Config", sizes | ends | {"num_key_value_heads": 2}),
+        "qwen3": ("Qwen3Config", sizes | ends | {"num_key_value_heads": 2, "head_dim": 8}),
+        "smollm3": ("SmolLM3Config", sizes | ends | {"num_key_value_heads": 2}),
         "electra": ("ElectraConfig", sizes | {"embedding_size": 32}),
     }
     kind, settings = own[family]

@@ -23,6 +23,8 @@ CHANGED = {
     "gpt2": {"lora": "attn.c_attn", "ia3": "attn.c_attn mlp.c_proj", "bottleneck": "mlp.c_proj"},
     "llama": _LLAMA | {"bottleneck": "mlp.down_proj"},
     "qwen2": _LLAMA | {"bottleneck": "mlp.down_proj"},
+    "qwen3": _LLAMA | {"bottleneck": "mlp.down_proj"},
+    "smollm3": _LLAMA | {"bottleneck": "mlp.down_proj"},
 }
 """The ends of the layers' names; each is there once in both layers of the tiny backbones."""
 

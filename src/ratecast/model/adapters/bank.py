@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,4 +107,4 @@ def _sharing(base: Backbone) -> Backbone:
     """The backbone with modules of its own around the same tensors."""
     tensors = [*base.model.parameters(), *base.model.buffers()]
     model: nn.Module = copy.deepcopy(base.model, {id(tensor): tensor for tensor in tensors})
-    return Backbone(model=model, encoder=base.encoder, name=base.name, sha256=base.sha256, width=base.width)
+    return replace(base, model=model)

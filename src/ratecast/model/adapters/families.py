@@ -48,6 +48,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
     ),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "smollm3": _LLAMA,
 }
 """Every architecture that can be tuned with added weights, by its ``model_type``."""
 

@@ -104,15 +104,19 @@ def load_adapter(folder: str | Path, *, backbone: str | None = None) -> LoadedAd
 
 
 def read_adapter(folder: str | Path) -> AdapterFolder:
-    """What a model folder says of its adapter, whose files are verified; errors as for `load_adapter`."""
+    """What a model folder says of its adapter, whose files are verified; errors as for `load_adapter`.
+
+    Of the graph, the larger part of the folder, only the tokenizer is needed, and only that must be there.
+    """
     path = Path(folder)
     manifest = read_manifest(path)
     components = {part.kind: part for part in manifest.components}
     if ADAPTER not in components:
         raise ModelFolderError(f"{path} has no adapter: it was fitted with tune=full, or its backbone does not predict")
-    for part in (components[ADAPTER], components["onnx"]):
+    graph = components["onnx"]
+    for part in (components[ADAPTER], replace(graph, files={TOKENIZER_FILE: graph.files[TOKENIZER_FILE]})):
         verify(path, part)
-    text = TextSettings.from_json(dict(components["onnx"].settings["text"]))
+    text = TextSettings.from_json(dict(graph.settings["text"]))
     return AdapterFolder(folder=path, scale=manifest.scale, component=components[ADAPTER], text=text)
 
 
