@@ -51,7 +51,7 @@ def _verdicts(contests: Sequence[Contest]) -> list[str]:
         rmse = METRICS["rmse"]
         numbers = [rmse.format(standing.metrics["rmse"], scale) for standing in (ours, rival)]
         told = verdict(contest.differences[rival.peer]["rmse"])
-        rows.append([_link(contest), numbers[0], rival.peer, numbers[1], told, f"{beaten} of {len(found)}", ahead])
+        rows.append([_link(contest), numbers[0], rival.peer, numbers[1], told, f"{beaten} of {len(found)}", str(ahead)])
     return markdown(header, rows)
 
 

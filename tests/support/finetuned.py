@@ -1,9 +1,13 @@
 """Fine-tuning as most tests do it: on five levels, to the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
+import pytest
 import torch
 
+from interruption import InterruptingReporter, StoppedError
 from ratecast.model.rater import Rater
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
@@ -27,6 +31,25 @@ def tune(parts: Parts, run: Run, time_left: Callable[[], float] | None = None) -
 def weights_of(tuned: FineTuned) -> dict[str, torch.Tensor]:
     """Copies of everything that the network holds, by name."""
     return {name: value.clone() for name, value in tuned.rater.state_dict().items()}
+
+
+def assert_resumes_exactly(parts: Parts, run_of: RunOf, stops: Sequence[int], **settings: Any) -> FineTuned:
+    """Train at once, then in sessions that are killed after some steps each: weights and evaluations must be the same.
+
+    Returns:
+        What was trained at once.
+    """
+    whole = tune(parts, run_of(folder="whole", **settings))
+    for stop in stops:
+        with pytest.raises(StoppedError):
+            tune(parts, replace(run_of(resume=True, **settings), reporter=InterruptingReporter(stop)))
+    resumed = tune(parts, run_of(resume=True, **settings))
+    assert resumed.result.steps == whole.result.steps
+    for name, value in weights_of(whole).items():
+        torch.testing.assert_close(weights_of(resumed)[name], value, rtol=0, atol=0, msg=name)
+    curves = [[point["validation_rmse"] for point in tuned.result.curve] for tuned in (whole, resumed)]
+    assert curves[0] == curves[1]
+    return whole
 
 
 class ComputingNetwork(Network):

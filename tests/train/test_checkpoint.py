@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from finetuned import Parts, RunOf, tune, weights_of
+from finetuned import Parts, RunOf, assert_resumes_exactly, tune
 from interruption import InterruptingReporter, StoppedError
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.progress import Advance
@@ -56,17 +56,10 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(
     monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)  # else the weights before training would be the best
     thesaurus = {"synonyms_file": written_thesaurus(tmp_path)} if "synonyms" in settings else {}
     fixed = {"steps": 25, "patience": 50, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings, **thesaurus}
-    whole = tune(parts, run_of(folder="whole", **fixed))
+    # Killed twice: in the first session after three steps, in the second after eleven more.
+    whole = assert_resumes_exactly(parts, run_of, (3, 11), **fixed)
+    assert whole.result.steps == 25
     assert whole.result.best_step > 14
-    for stop in (3, 11):  # killed twice: in the first session after three steps, in the second after eleven more
-        with pytest.raises(StoppedError):
-            tune(parts, replace(run_of(resume=True, **fixed), reporter=InterruptingReporter(stop)))
-    resumed = tune(parts, run_of(resume=True, **fixed))
-    assert resumed.result.steps == 25
-    for name, value in weights_of(whole).items():
-        torch.testing.assert_close(weights_of(resumed)[name], value, rtol=0, atol=0, msg=name)
-    curves = [[point["validation_rmse"] for point in tuned.result.curve] for tuned in (whole, resumed)]
-    assert curves[0] == curves[1]
 
 
 def test_a_process_killed_while_training_leaves_a_whole_checkpoint(parts: Parts, run_of: RunOf) -> None:

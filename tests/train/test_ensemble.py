@@ -2,7 +2,8 @@
 
 import math
 import weakref
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,10 +37,12 @@ class KeepingReporter(InterruptingReporter):
         """Keeps the message."""
         self.told.append(message)
 
-    def track(self, task: str, total: int) -> AbstractContextManager[Advance]:
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
         """Keeps the task, and counts the steps of training."""
         self.told.append(task)
-        return super().track(task, total)
+        with super().track(task, total) as advance:
+            yield advance
 
 
 @dataclass

@@ -3,15 +3,13 @@
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from finetuned import ComputingNetwork, Parts, RunOf, tune, weights_of
-from interruption import InterruptingReporter, StoppedError
+from finetuned import ComputingNetwork, Parts, RunOf, assert_resumes_exactly, tune
 from ratecast.config import BackboneConfig, FitConfig
 from ratecast.errors import ConfigError
 from ratecast.model.backbone import load_backbone, set_trained, transformer_layers
@@ -118,17 +116,8 @@ def test_a_layer_learns_from_the_step_at_which_it_joins(
 )
 def test_a_run_that_was_killed_ends_with_the_same_weights(parts: Parts, deep_run: RunOf, settings: dict[str, Any]) -> None:
     fixed = {"steps": 24, "patience": 50, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings}
-    whole = tune(parts, deep_run(folder="whole", **fixed))
+    whole = assert_resumes_exactly(parts, deep_run, (4, 11), **fixed)  # killed before and after layers have joined
     assert whole.result.best_step > 15
-    for stop in (4, 11):  # before and after layers have joined
-        with pytest.raises(StoppedError):
-            tune(parts, replace(deep_run(resume=True, **fixed), reporter=InterruptingReporter(stop)))
-    resumed = tune(parts, deep_run(resume=True, **fixed))
-    assert resumed.result.steps == 24
-    for name, value in weights_of(whole).items():
-        torch.testing.assert_close(weights_of(resumed)[name], value, rtol=0, atol=0, msg=name)
-    curves = [[point["validation_rmse"] for point in tuned.result.curve] for tuned in (whole, resumed)]
-    assert curves[0] == curves[1]
 
 
 @pytest.mark.usefixtures("untrained_head")
