@@ -14,7 +14,7 @@ class Unfreezing:
     computed for it in a backward pass, and the optimiser passes over it.
 
     A layer that waits is computed in each step; only layers that never train are stored (`ratecast.train.frozen`). Storing
-    what waits would save a twelfth of the time of six layers that join over half of the training, less the passes that fill
+    what waits would save a tenth of the time of six layers that join over half of the training, less the passes that fill
     the store, one for each layer that joins.
 
     Args:
