@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ def pipeline_of(model: ratecast.Predictor) -> Callable[..., list[object]]:
     own = {name.removeprefix("backbone."): weight for name, weight in weights.items() if name.startswith("backbone.")}
     peer.bert.load_state_dict(own, strict=False)
     tokenizer = AutoTokenizer.from_pretrained(get_model_path())
-    return pipeline("text-classification", model=peer, tokenizer=tokenizer, device="cpu")  # type: ignore[return-value]
+    found: Callable[..., list[object]] = pipeline("text-classification", model=peer, tokenizer=tokenizer, device="cpu")
+    return found
 
 
 def reviews_a_second(run: Callable[[], object], count: int) -> float:
@@ -51,7 +53,7 @@ def main() -> None:
     peer = pipeline_of(model)
     options = {"truncation": True, "max_length": 128}
     model.predict(texts[:32])
-    trial = {size: reviews_a_second(lambda size=size: peer(texts[:128], batch_size=size, **options), 128) for size in BATCHES}
+    trial = {size: reviews_a_second(partial(peer, texts[:128], batch_size=size, **options), 128) for size in BATCHES}
     best = max(trial, key=lambda size: trial[size])
     speeds: dict[str, list[float]] = {"peer": [], "ours": []}
     for _ in range(arguments.rounds):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from setting import ceiling_gflops, show, yelp, yelp_parser
 
 from ratecast.config import FitConfig
@@ -52,13 +53,13 @@ class Tutorial:
             rows = self.order[np.arange(step * BATCH, (step + 1) * BATCH) % len(self.order)]
             output = self.model(input_ids=self.inputs["input_ids"][rows], attention_mask=self.inputs["attention_mask"][rows])
             loss = torch.nn.functional.mse_loss(output.logits.squeeze(-1), self.ratings[rows])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             self.optimizer.zero_grad()
         return steps * BATCH / (time.perf_counter() - started)
 
     @torch.no_grad()
-    def rmse(self, rows: np.ndarray) -> float:
+    def rmse(self, rows: NDArray[np.int64]) -> float:
         """Root mean squared error on some rows, clipped to the scale."""
         self.model.eval()
         parts = [
@@ -71,9 +72,12 @@ class Tutorial:
 
 def tune(parts: dict[str, Reviews], folder: Path, **settings: object) -> tuple[FineTuned, float]:
     """Fine-tune with ratecast; the result and the reviews a second, the encoding of frozen layers counted in."""
-    config = FitConfig().with_values(**({"max_tokens": TOKENS, "batch_reviews": BATCH, "patience": 1000} | settings))
+    defaults: dict[str, object] = {"max_tokens": TOKENS, "batch_reviews": BATCH, "patience": 1000}
+    config = FitConfig().with_values(**(defaults | settings))
     run = Run(config=config, folder=folder, fingerprint="", resume=False, reporter=SilentReporter(), log_folder=folder)
     tuned = finetune(parts, SCALE, run, time_left=None, reviews_after=0)
+    if tuned is None:
+        raise RuntimeError("found no time for fine-tuning, expected all of it: there is no limit")
     seconds = tuned.result.steps * BATCH / tuned.result.units_per_second
     encoding = tuned.before_seconds if config.backbone.trained_layers is not None else 0.0
     return tuned, tuned.result.steps * BATCH / (seconds + encoding)

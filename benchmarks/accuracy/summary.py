@@ -98,7 +98,7 @@ def _verdicts(results: Sequence[Result]) -> list[str]:
         ahead = sum(difference.is_clear and not difference.is_better for difference in found)
         numbers = [result.text("rmse", name) for name in (RATECAST, rival)]
         told = verdict(result.differences[rival])
-        rows.append([result.link, numbers[0], rival, numbers[1], told, f"{beaten} of {len(found)}", ahead])
+        rows.append([result.link, numbers[0], rival, numbers[1], told, f"{beaten} of {len(found)}", str(ahead)])
     return markdown(header, rows)
 
 

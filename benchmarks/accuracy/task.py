@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import arro3.core as arrow
 import arro3.io
@@ -121,7 +122,7 @@ def find(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def _write(path: Path, texts: np.ndarray, ratings: np.ndarray | None) -> None:
-    columns = {"text": arrow.Array(list(texts), arrow.DataType.utf8())}
+    columns: dict[str, Any] = {"text": arrow.Array(list(texts), arrow.DataType.utf8())}
     if ratings is not None:
         columns["rating"] = arrow.Array.from_numpy(ratings)
     write_table(arrow.Table.from_pydict(columns), path)

@@ -119,6 +119,19 @@ def test_set_trained(
     assert found == [embedding, bottom, top]
 
 
+def test_below_trained_layers_nothing_moves_that_frozen_ones_compute_with() -> None:
+    """DeBERTa's layers share relative positions, which stand beside them in the model."""
+    from transformers import AutoModel, DebertaV2Config
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 100}
+    config = DebertaV2Config(**sizes, relative_attention=True, pos_att_type=["p2c", "c2p"], position_buckets=16)
+    model: Any = AutoModel.from_config(config)
+    set_trained(model, trained_layers=1, train_embeddings=False)
+    assert {name.split(".")[2] for name, weight in model.named_parameters() if weight.requires_grad} == {"1"}
+    set_trained(model, trained_layers=None, train_embeddings=False)
+    assert model.encoder.rel_embeddings.weight.requires_grad
+
+
 def test_more_trained_layers_than_there_are_is_refused(tiny_backbone: Path) -> None:
     with pytest.raises(ConfigError, match="trained_layers is 3, but the backbone has only 2"):
         set_trained(load_backbone(config_of(tiny_backbone)).model, trained_layers=3, train_embeddings=False)

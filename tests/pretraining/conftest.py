@@ -4,23 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ratecast.config import PretrainConfig
 from ratecast.pretraining.corpus import Corpus, build_corpus
 from ratecast.pretraining.language import LanguageModel, load_language
 from ratecast.progress import SilentReporter
-
-
-def texts_of(count: int, seed: int = 0) -> list[str]:
-    """Different reviews of few words, whose order is easy to learn."""
-    rng = np.random.default_rng(seed)
-    things, grades = ("movie", "story", "phone", "room", "hotel", "food"), ("great", "poor", "fine", "awful")
-    return [
-        " and ".join(f"the {rng.choice(things)} was very {rng.choice(grades)}" for _ in range(rng.integers(2, 5))) + f" {row}"
-        for row in range(count)
-    ]
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,14 @@ import torch
 from safetensors.torch import load_file
 
 import ratecast
+from interruption import InterruptingReporter, StoppedError
 from ratecast.config import BackboneConfig, PretrainConfig
 from ratecast.data import write_table
 from ratecast.data.table import build_table
 from ratecast.errors import BackboneError, ConfigError, DataError, OutputError
 from ratecast.model.backbone import load_backbone
 from ratecast.pretraining import Pretraining, pretrain
-from ratecast.progress import Advance, SilentReporter
+from ratecast.progress import SilentReporter
 
 Pretrain = Callable[..., Pretraining]
 
@@ -57,10 +57,6 @@ def run(table: Path, tiny_backbone: Path, tmp_path: Path) -> Pretrain:
     return start
 
 
-class StoppedError(Exception):
-    """Stands for a killed process."""
-
-
 class Listener(SilentReporter):
     """Keeps what is told."""
 
@@ -69,22 +65,6 @@ class Listener(SilentReporter):
 
     def tell(self, message: str) -> None:
         self.told.append(message)
-
-
-class InterruptingReporter(SilentReporter):
-    """Stops the training after some steps."""
-
-    def __init__(self, steps: int) -> None:
-        self._left = steps
-
-    @contextmanager
-    def track(self, task: str, total: int) -> Iterator[Advance]:
-        def advance(units: int, note: str) -> None:
-            self._left -= 1
-            if self._left < 0:
-                raise StoppedError
-
-        yield advance
 
 
 @pytest.mark.parametrize("objective", ["masked", "causal", "contrastive"])

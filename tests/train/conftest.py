@@ -1,18 +1,20 @@
 """A tiny network and reviews that it can learn."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from ratecast.config import FitConfig
+from ratecast.model.rater import Rater
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews, strings
-from ratecast.scale import RatingScale
 from ratecast.train.loop import Run
 
-SCALE = RatingScale.parse("1..5")
 GRADES = ("awful", "bad", "fine", "good", "great")
 
 
@@ -30,6 +32,38 @@ def parts() -> dict[str, Reviews]:
     return {
         name: reviews_of(count, seed) for seed, (name, count) in enumerate({"train": 240, "validation": 60, "test": 40}.items())
     }
+
+
+@pytest.fixture
+def untrained_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training starts from a random head: a fitted one would know these words already, and its weights would be kept."""
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
+
+
+@dataclass
+class Clock:
+    """A clock that stands still but for what is put on it."""
+
+    now: float = 0.0
+
+    def read(self) -> float:
+        """Seconds since the beginning."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What fine-tuning takes for the time: a tenth of a second for each batch that the network reads."""
+    made, original = Clock(), Rater.vectors
+
+    def vectors(self: Rater, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        made.now += 0.1
+        return original(self, input_ids, attention_mask)
+
+    monkeypatch.setattr(Rater, "vectors", vectors)
+    for module in ("finetune", "loop", "plan"):
+        monkeypatch.setattr(f"ratecast.train.{module}.time", SimpleNamespace(monotonic=made.read, perf_counter=made.read))
+    return made
 
 
 @pytest.fixture

@@ -1,46 +1,37 @@
 """Ensembles that are distilled into one network: what it learns from, what is kept of its teachers, and how time is shared."""
 
 import math
-import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from finetuned import SCALE, Parts, RunOf, tune
+from interruption import InterruptingReporter, StoppedError
 from ratecast.config import BackboneConfig
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.model import backbone as backbones
 from ratecast.progress import Advance
-from ratecast.records import Reviews
-from ratecast.scale import FloatArray, RatingScale
+from ratecast.scale import FloatArray
 from ratecast.train import loop, plan
 from ratecast.train.checkpoint import CHECKPOINT_FILE, load_tensors
 from ratecast.train.ensemble import MEMBER_FILE, Ensemble, Member
-from ratecast.train.finetune import FineTuned, finetune
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, TrainingResult
 
-SCALE = RatingScale.parse("1..5")
-RunOf = Callable[..., Run]
-Parts = dict[str, Reviews]
 
-
-class StoppedError(Exception):
-    """Stands for a killed process."""
-
-
-@dataclass
-class KeepingReporter:
+class KeepingReporter(InterruptingReporter):
     """Keeps what is told, and stops after some steps of training, counted over all networks."""
 
-    steps: float = math.inf
-    told: list[str] = field(default_factory=list)
+    def __init__(self, steps: float = math.inf) -> None:
+        super().__init__(steps)
+        self.told: list[str] = []
 
     def tell(self, message: str) -> None:
         """Keeps the message."""
@@ -48,22 +39,10 @@ class KeepingReporter:
 
     @contextmanager
     def track(self, task: str, total: int) -> Iterator[Advance]:
-        """Counts the steps of training."""
+        """Keeps the task, and counts the steps of training."""
         self.told.append(task)
-
-        def advance(units: int, note: str) -> None:
-            if task.endswith("training"):
-                self.steps -= 1
-                if self.steps < 0:
-                    raise StoppedError
-
-        yield advance
-
-
-@pytest.fixture
-def untrained_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training starts from a random head: a fitted one would know these words already, and its weights would be kept."""
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
+        with super().track(task, total) as advance:
+            yield advance
 
 
 @dataclass
@@ -115,12 +94,6 @@ def one_by_one(network: Network, reviews: RatedTexts) -> FloatArray:
     rows = [network.output(reviews, np.array([row])) for row in range(len(reviews))]
     found: FloatArray = network.rater.head.probabilities(torch.cat(rows)).double().numpy()
     return found
-
-
-def tune(parts: Parts, run: Run, time_left: Callable[[], float] | None = None) -> FineTuned:
-    tuned = finetune(parts, SCALE, run, time_left=time_left, reviews_after=0)
-    assert tuned is not None
-    return tuned
 
 
 @pytest.mark.usefixtures("untrained_head")
@@ -225,13 +198,13 @@ def test_time_that_a_network_leaves_goes_to_the_others(parts: Parts, run_of: Run
     assert [network.allowed_seconds for network in seen] == pytest.approx([1000 / 3, 1000 / 2, 900], rel=0.01)
 
 
-def test_the_whole_takes_no_longer_than_the_time(parts: Parts, run_of: RunOf, seen: list[Seen]) -> None:
-    started = time.monotonic()
+def test_the_whole_takes_no_longer_than_the_time(parts: Parts, run_of: RunOf, clock: Any) -> None:
     run = run_of(ensemble=2, epochs=10_000.0, patience=10_000)
-    tuned = tune(parts, run, lambda: started + 9 - time.monotonic())
-    assert time.monotonic() - started < 11
+    tuned = tune(parts, run, lambda: 40 - clock.now)
+    assert 35 < clock.now < 40.5
     assert tuned.result.stopped_by == "time budget"
-    assert len(seen) == 3
+    assert tuned.ensemble is not None
+    assert len(tuned.ensemble.seeds) == 2
 
 
 def test_finished_members_are_gone_before_the_next_is_loaded(

@@ -66,6 +66,38 @@ def test_layer_rates_by_name(tiny_backbone: Path) -> None:
     assert {group["lr"] for group in optimizer.param_groups} == {0.125e-4, 0.25e-4, 0.5e-4, 1.5e-3}
 
 
+@pytest.mark.parametrize(
+    ("trained_layers", "train_embeddings", "expected"),
+    [
+        (1, False, {"encoder.layer.1.": 1e-4}),
+        (
+            None,
+            True,
+            {
+                "encoder.layer.1.": 1e-4,
+                "encoder.layer.0.": 0.5e-4,
+                "embeddings.word_": 0.25e-4,
+                "embeddings.position_": 0.25e-4,
+                "embeddings.token_type_": 0.25e-4,
+                "embeddings.LayerNorm.": 0.25e-4,
+            },
+        ),
+    ],
+)
+def test_layer_rates_of_the_top_alone_and_with_embeddings(
+    tiny_backbone: Path, trained_layers: int | None, train_embeddings: bool, expected: dict[str, float]
+) -> None:
+    backbone = load_backbone(BackboneConfig(backbone=str(tiny_backbone), max_tokens=16))
+    set_trained(backbone.model, trained_layers=trained_layers, train_embeddings=train_embeddings)
+    head = create_head("softmax", 32, RatingScale.parse("1..5"), np.array([1.0, 5.0]))
+    rates = learning_rates(Rater(backbone.model, head, pooling="mean"), TrainConfig(learning_rate=1e-4), 0.5)
+    of_backbone = {name.removeprefix("backbone."): rate for name, rate in rates.items() if name.startswith("backbone.")}
+    for name, rate in of_backbone.items():
+        (part,) = (part for part in expected if name.startswith(part))
+        assert rate == expected[part], name
+    assert all(any(name.startswith(part) for name in of_backbone) for part in expected)
+
+
 def test_what_follows_the_layers_has_the_rate_of_the_top() -> None:
     config = LlamaConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, vocab_size=100)
     head = create_head("softmax", 32, RatingScale.parse("1..5"), np.array([1.0, 5.0]))

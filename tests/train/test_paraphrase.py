@@ -11,24 +11,14 @@ from typing import Any
 import pytest
 import torch
 
+from finetuned import Parts, RunOf, tune
+from interruption import StoppedError
 from ratecast.errors import BackboneError, ConfigError, ModelFolderError
 from ratecast.model.translate import Translator
 from ratecast.progress import Advance
-from ratecast.records import Reviews
-from ratecast.scale import RatingScale
 from ratecast.train import paraphrase
-from ratecast.train.finetune import FineTuned, finetune
 from ratecast.train.inputs import RatedTexts
-from ratecast.train.loop import Run
 from ratecast.train.paraphrase import FOLDER, back_translate
-
-SCALE = RatingScale.parse("1..5")
-RunOf = Callable[..., Run]
-Parts = dict[str, Reviews]
-
-
-class StoppedError(Exception):
-    """Stands for a killed process."""
 
 
 class StoppingReporter:
@@ -69,12 +59,6 @@ def translated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(paraphrase, "_there_and_back", there_and_back)
     return found
-
-
-def tune(parts: Parts, run: Run) -> FineTuned:
-    tuned = finetune(parts, SCALE, run, time_left=None, reviews_after=0)
-    assert tuned is not None
-    return tuned
 
 
 def test_texts_go_there_and_back(models: str, run_of: RunOf) -> None:

@@ -57,6 +57,20 @@ def test_no_plan_takes_longer_than_the_time(seconds: float) -> None:
     assert plan.epochs == wanted_epochs(1000) or rest <= 0.1 * seconds  # what is not used belongs to the head's fit
 
 
+def test_layers_that_wait_for_their_turn_cost_what_encoding_does() -> None:
+    """Joining over half of the training, a quarter of them waits on average: 0.75 / 10,000 + 0.25 / 30,000 = 1 / 12,000."""
+    assert planned(None, gradual_unfreezing=0.5).seconds == pytest.approx(10 * 1000 * 256 / 12_000)
+    assert planned(1e6, gradual_unfreezing=0.5, trained_layers=2).seconds == pytest.approx(
+        1000 * 256 / 30_000 + 10 * 1000 * 256 / 3 / 12_000
+    )
+    assert planned(70.0, gradual_unfreezing=0.5).epochs > 1.1 * planned(70.0).epochs
+
+
+def test_embeddings_that_shall_be_trained_are_never_frozen() -> None:
+    assert planned(12.0).trained_layers == 3
+    assert planned(12.0, train_embeddings=True).trained_layers == 6
+
+
 def test_too_little_time_is_not_worth_a_start() -> None:
     assert planned(0.5).reviews == 0
     assert planned(-10.0).reviews == 0

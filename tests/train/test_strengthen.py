@@ -1,6 +1,5 @@
 """What each way of stronger fine-tuning changes in a whole training, and that all of them still learn."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from finetuned import SCALE, Parts, RunOf, tune
 from ratecast.config import BackboneConfig
 from ratecast.errors import ConfigError
 from ratecast.model.backbone import load_backbone
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
-from ratecast.records import Reviews
-from ratecast.scale import RatingScale
 from ratecast.train import average as averages
-from ratecast.train.finetune import FineTuned, finetune
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
-from ratecast.train.loop import Run, train
+from ratecast.train.loop import train
 
-SCALE = RatingScale.parse("1..5")
 SETTINGS: list[dict[str, Any]] = [
     {"layer_decay": 0.5},
     {"average_decay": 0.8},
@@ -34,20 +30,6 @@ SETTINGS: list[dict[str, Any]] = [
     {"word_deletion": 0.1},
 ]
 START = {"head_learning_rate": 1e-2, "evaluations_per_epoch": 1, "patience": 50}
-RunOf = Callable[..., Run]
-Parts = dict[str, Reviews]
-
-
-def tune(parts: Parts, run: Run) -> FineTuned:
-    tuned = finetune(parts, SCALE, run, time_left=None, reviews_after=0)
-    assert tuned is not None
-    return tuned
-
-
-@pytest.fixture
-def untrained_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training starts from a random head: a fitted one would know these words already, and its weights would be kept."""
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
 
 
 @pytest.mark.usefixtures("untrained_head")

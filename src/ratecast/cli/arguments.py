@@ -13,6 +13,14 @@ SOURCES_HELP: Final = (
 )
 Sources = Annotated[str, Parameter(name="SOURCE", required=True, help=SOURCES_HELP)]
 OptionalSources = Annotated[str, Parameter(name="SOURCE", help=SOURCES_HELP)]
+SettingsFile = Annotated[
+    Path | None,
+    Parameter(
+        name="--config",
+        help="TOML file with settings, a table for each stage ([train] learning_rate = 1e-4). Flags override it.",
+    ),
+]
+Resume = Annotated[bool, Parameter(name="--resume", negative="", show_default=False)]
 Model = Annotated[Path, Parameter(name="MODEL", help="Model folder that ratecast fit wrote.")]
 
 

@@ -1,11 +1,9 @@
 """``ratecast fit``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
-from ratecast.cli.arguments import Sources, one_or_many
+from ratecast.cli.arguments import Resume, SettingsFile, Sources, one_or_many
 from ratecast.cli.settings import setting_flags
 
 
@@ -13,8 +11,8 @@ from ratecast.cli.settings import setting_flags
 def fit(
     *sources: Sources,
     out: Path,
-    config: Path | None = None,
-    resume: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    config: SettingsFile = None,
+    resume: Resume = False,
     **settings: Any,
 ) -> None:
     """Fit a rating model to a table of rated reviews.
@@ -31,7 +29,7 @@ def fit(
     Args:
         sources: see `Sources`.
         out: Folder for the model. A model that is there already is replaced.
-        config: TOML file with settings, a table for each stage ([train] learning_rate = 1e-4). Flags override it.
+        config: see `SettingsFile`.
         resume: Go on with the same run where it was interrupted.
         settings: the flags really given.
     """

@@ -1,11 +1,9 @@
 """``ratecast pretrain``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
-from ratecast.cli.arguments import Sources, one_or_many
+from ratecast.cli.arguments import Resume, Sources, one_or_many
 from ratecast.cli.settings import setting_flags
 from ratecast.config import PretrainConfig
 
@@ -15,7 +13,7 @@ def pretrain(
     *sources: Sources,
     out: Path,
     config: Path | None = None,
-    resume: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    resume: Resume = False,
     **settings: Any,
 ) -> None:
     """Pretrain a backbone further on reviews without ratings.

@@ -1,11 +1,9 @@
 """``ratecast tune``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
-from ratecast.cli.arguments import Sources, one_or_many
+from ratecast.cli.arguments import Resume, SettingsFile, Sources, one_or_many
 from ratecast.cli.settings import setting_flags
 
 
@@ -13,9 +11,9 @@ from ratecast.cli.settings import setting_flags
 def tune(
     *sources: Sources,
     out: Path,
-    config: Path | None = None,
+    config: SettingsFile = None,
     trials: int | None = None,
-    resume: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    resume: Resume = False,
     **settings: Any,
 ) -> None:
     """Search for good settings, then fit a model with the best.
@@ -45,7 +43,7 @@ def tune(
     Args:
         sources: see `Sources`.
         out: Folder for the model. A model that is there already is replaced.
-        config: TOML file with settings, a table for each stage ([train] learning_rate = 1e-4). Flags override it.
+        config: see `SettingsFile`.
         trials: How many settings are tried. By default as many as give each three minutes, but 3 to 20.
         resume: Go on with the same search where it was interrupted; it is kept in <out>.tuning/ until the model is written.
         settings: the flags really given.

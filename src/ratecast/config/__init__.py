@@ -104,6 +104,16 @@ class FitConfig(Settings):
 def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
     """Settings that contradict each other, or that would do nothing without another one."""
     trained = backbone.trained_layers
+    if strengthen.gradual_unfreezing and trained is not None and trained < 2:
+        yield (
+            f"gradual_unfreezing lets lower layers join the topmost, but trained_layers={trained} trains "
+            f"{'none' if trained == 0 else 'that one alone'}: leave one of the two unset"
+        )
+    if strengthen.gradual_unfreezing and strengthen.reinitialised_layers > 1:
+        yield (
+            f"gradual_unfreezing starts with the topmost layer alone, which would leave others of the "
+            f"reinitialised_layers={strengthen.reinitialised_layers} at random weights: leave one of the two unset"
+        )
     if strengthen.layer_decay > 1:
         yield f"layer_decay must be at most 1, found {strengthen.layer_decay}"
     if (strengthen.dropout_samples > 1 or strengthen.r_drop) and not backbone.dropout:
@@ -129,6 +139,7 @@ def _clashes_with_adapters(config: FitConfig) -> Iterator[str]:
     own = {
         "trained_layers": config.backbone.trained_layers is not None,
         "train_embeddings": config.backbone.train_embeddings,
+        "gradual_unfreezing": config.strengthen.gradual_unfreezing > 0,
         "reinitialised_layers": config.strengthen.reinitialised_layers > 0,
     }
     if config.adapter.tune == "prefix" and config.train.gradient_checkpointing:

@@ -78,7 +78,7 @@ class BackboneConfig:
     """How many top layers are trained: 0 trains the head only. All by default, or half of them where the time is short; the
     frozen layers are computed once."""
     train_embeddings: bool = False
-    """Whether the token embeddings are trained too."""
+    """Whether the token embeddings are trained too, which takes that all layers are."""
     head: str = "mixed"
     """Output head: softmax (a probability for each level); the same with labels that fade by distance (soft), with squared
     error (mixed), or with mistakes that cost more the farther they are (ordinal-log); corn or coral (level by level, whether
@@ -133,6 +133,9 @@ class StrengthenConfig:
 
     layer_decay: float = 1.0
     """Learning rate of each layer as a share of that of the layer above it; 1 gives all layers the same."""
+    gradual_unfreezing: float = 0.0
+    """Share of the training, such as 0.3, in which the layers join it one after another: it starts with the topmost, and the
+    lowest joins last, the embeddings with it. 0 trains all from the start."""
     average_decay: float = 0.0
     """Keep a moving average of the weights in place of the weights: the share of it that each step leaves, such as 0.99."""
     dropout_samples: int = 1

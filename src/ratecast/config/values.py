@@ -81,6 +81,7 @@ _FRACTIONS: Final = frozenset(
         "test_fraction",
         "label_smoothing",
         "average_decay",
+        "gradual_unfreezing",
         "word_deletion",
         "synonyms",
         "adapter_dropout",

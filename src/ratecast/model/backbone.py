@@ -200,7 +200,8 @@ def set_trained(model: nn.Module, *, trained_layers: int | None, train_embedding
     Args:
         model: the backbone.
         trained_layers: how many top layers; None for all.
-        train_embeddings: whether the token embeddings are trained too; only where all layers are.
+        train_embeddings: whether the token embeddings are trained too, where all layers are. Where some are frozen, so is all
+            that is not inside of a layer: it may be what frozen layers compute with (DeBERTa's relative positions).
 
     Returns:
         How many bottom layers are frozen.
@@ -213,14 +214,12 @@ def set_trained(model: nn.Module, *, trained_layers: int | None, train_embedding
     if trained > len(layers):
         raise ConfigError(f"trained_layers is {trained}, but the backbone has only {len(layers)}")
     frozen = len(layers) - trained
-    model.requires_grad_(trained > 0)
-    for layer in layers[:frozen]:
-        layer.requires_grad_(False)
-    if frozen or not train_embeddings:
+    model.requires_grad_(frozen == 0)
+    for layer in layers[frozen:]:
+        layer.requires_grad_(True)
+    if not train_embeddings:
         embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
         embeddings.requires_grad_(False)
-    if frozen and hasattr(model, "embeddings"):
-        model.embeddings.requires_grad_(False)
     return frozen
 
 
@@ -234,6 +233,12 @@ def _check_sizes(config: BackboneConfig, architecture: Any, reinitialised_layers
     for name, count in asked.items():
         if layers is not None and count > layers:
             raise ConfigError(f"{name} is {count}, but the backbone has only {layers}")
+    trained = config.trained_layers
+    if config.train_embeddings and layers is not None and trained is not None and trained < layers:
+        raise ConfigError(
+            f"train_embeddings needs all {layers} layers of the backbone trained, found trained_layers={trained}: leave one of "
+            "the two unset"
+        )
     positions = most_positions(architecture)
     if positions is not None and config.max_tokens is not None and config.max_tokens > positions:
         raise ConfigError(

@@ -119,6 +119,9 @@ class PretrainingLearner:
         rates = {name: rate * (_NEW_RATE if name in new else 1.0) for name in trained}
         return grouped_optimizer(self.network, rates, self._config.weight_decay)
 
+    def before_step(self, progress: float) -> None:
+        """Nothing is to be made ready."""
+
     def losses(self, step: int) -> Iterator[Tensor]:
         """The mean loss of a batch."""
         epoch, position = divmod(step, len(self._training))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 def started_average(module: nn.Module) -> dict[str, Tensor]:
     """The average before the first step, a copy of every trained weight by name."""
-    return {name: weight.detach().clone() for name, weight in _trained(module).items()}
+    return {name: weight.detach().clone() for name, weight in module.named_parameters() if weight.requires_grad}
 
 
 @torch.no_grad()
@@ -26,14 +26,14 @@ def update_average(average: dict[str, Tensor], module: nn.Module, *, decay: floa
         step: steps done, at least 1.
     """
     share = 1 - min(decay, (1 + step) / (10 + step))
-    for name, weight in _trained(module).items():
-        average[name].lerp_(weight, share)
+    for name, mean in average.items():
+        mean.lerp_(module.get_parameter(name), share)
 
 
 @contextmanager
 def averaged(average: dict[str, Tensor], module: nn.Module) -> Iterator[None]:
     """While the context is open, the network has the averages as its weights; it is as it was if there are none."""
-    weights = {name: weight for name, weight in _trained(module).items() if name in average}
+    weights = {name: module.get_parameter(name) for name in average}
     own = {name: weight.detach().clone() for name, weight in weights.items()}
     _copy(average, weights)
     try:
@@ -46,7 +46,3 @@ def averaged(average: dict[str, Tensor], module: nn.Module) -> Iterator[None]:
 def _copy(values: dict[str, Tensor], weights: dict[str, nn.Parameter]) -> None:
     for name, weight in weights.items():
         weight.copy_(values[name])
-
-
-def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}

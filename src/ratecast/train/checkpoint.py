@@ -10,11 +10,10 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.files import explained_write, replace_file
-from ratecast.train.optim import trained_weights
 from ratecast.train.plan import Plan
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
@@ -54,37 +53,44 @@ class TrainingState:
     average: dict[str, Tensor] = field(default_factory=dict)
     memory: dict[str, Tensor] = field(default_factory=dict)
 
-    def keep_best(self, network: nn.Module, score: float) -> None:
-        """Take note of an evaluation, and of the weights if it is the best so far."""
+    def keep_best(self, weights: Mapping[str, Tensor], score: float) -> None:
+        """Take note of an evaluation, and of the trained weights if it is the best so far."""
         if score < self.best_score:
             self.best_score, self.best_step, self.stale = score, self.step, 0
-            self.best = {name: weight.detach().cpu().clone() for name, weight in trained_weights(network).items()}
+            self.best = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
         else:
             self.stale += 1
 
-    def restore_best(self, network: nn.Module) -> None:
-        """Put the best weights back into the network."""
-        weights = trained_weights(network)
+    def restore_best(self, weights: Mapping[str, Tensor]) -> None:
+        """Put the best weights back into those of the network."""
         with torch.no_grad():
             for name, best in self.best.items():
                 weights[name].copy_(best)
 
 
-def save_checkpoint(folder: Path, state: TrainingState, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def save_checkpoint(
+    folder: Path, state: TrainingState, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> None:
     """Write a checkpoint; the older one stays whole until the new one is.
+
+    Args:
+        folder: the run's folder.
+        state: where the run stands.
+        weights: everything that training changes, by name, as `trained_weights` gives it.
+        optimizer: the optimiser of these weights.
 
     Raises:
         OutputError: if the disk is full or the folder cannot be written.
     """
-    tensors = {f"rater/{name}": weight for name, weight in trained_weights(network).items()}
+    tensors = {f"rater/{name}": weight for name, weight in weights.items()}
     tensors |= {f"best/{name}": weight for name, weight in state.best.items()}
     tensors |= {f"average/{name}": weight for name, weight in state.average.items()}
     tensors |= {f"memory/{name}": tensor for name, tensor in state.memory.items()}
-    names = _names(network)
+    names = {id(weight): name for name, weight in weights.items()}
     for weight, moments in optimizer.state.items():
         tensors |= {f"optimizer/{names[id(weight)]}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     tensors["random"] = torch.get_rng_state()
-    device = next(network.parameters()).device
+    device = _device(weights)
     if device.type == "cuda":
         tensors["random_cuda"] = torch.cuda.get_rng_state(device)
     facts = {key: value for key, value in vars(state).items() if key not in {"best", "average", "memory"}}
@@ -121,9 +127,9 @@ def load_plan(path: Path, fingerprint: str) -> Plan | None:
 
 
 def load_checkpoint(
-    folder: Path, fingerprint: str, network: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, fingerprint: str, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> TrainingState | None:
-    """Put a run back to its last checkpoint; None if there is none.
+    """Put a run back to its last checkpoint; None if there is none. Arguments as for `save_checkpoint`.
 
     Raises:
         ConfigError: if the checkpoint belongs to other data or settings.
@@ -134,8 +140,6 @@ def load_checkpoint(
         return None
     facts, tensors = found
     state = TrainingState(**facts)
-    weights = trained_weights(network)
-    by_name = dict(network.named_parameters())
     with torch.no_grad():
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")
@@ -149,10 +153,10 @@ def load_checkpoint(
                 state.memory[name] = tensor
             elif part == "optimizer":
                 weight_name, _, moment = name.rpartition("/")
-                weight = by_name[weight_name]
+                weight = weights[weight_name]
                 optimizer.state[weight][moment] = tensor.to(weight.device)
     torch.set_rng_state(tensors["random"])
-    device = next(network.parameters()).device
+    device = _device(weights)
     if "random_cuda" in tensors and device.type == "cuda":  # it may be gone on with on a machine without a GPU
         torch.cuda.set_rng_state(tensors["random_cuda"], device)
     return state
@@ -181,8 +185,8 @@ def load_tensors(path: Path, fingerprint: str, *, with_tensors: bool = True) -> 
     return facts, tensors
 
 
-def _names(network: nn.Module) -> dict[int, str]:
-    return {id(weight): name for name, weight in network.named_parameters()}
+def _device(weights: Mapping[str, Tensor]) -> torch.device:
+    return next(iter(weights.values())).device
 
 
 def _errno_of(error: SafetensorError) -> tuple[int, str]:

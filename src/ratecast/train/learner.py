@@ -17,6 +17,7 @@ from ratecast.train.objective import Objective
 from ratecast.train.optim import create_optimizer
 from ratecast.train.plan import wanted_epochs
 from ratecast.train.probe import score_outputs
+from ratecast.train.unfreezing import Unfreezing
 from ratecast.train.weights import weighted_mean
 
 
@@ -57,6 +58,9 @@ class Learner(Protocol):
     def create_optimizer(self) -> torch.optim.Optimizer:
         """The optimiser of the trained weights, each group with its peak learning rate."""
 
+    def before_step(self, progress: float) -> None:
+        """Make ready for a step, at that share of the training, 0 to 1."""
+
     def losses(self, step: int) -> Iterator[Tensor]:
         """The scalar losses of a step, counted from 0. A backward pass is done over each before the next is asked for."""
 
@@ -89,6 +93,8 @@ class RatingLearner:
         self.memory: dict[str, Tensor] = {}
         self._adapter = adapter
         self._objective = Objective(rated, config.strengthen)
+        share = config.strengthen.gradual_unfreezing
+        self._unfreezing = Unfreezing(rated.rater.backbone, share) if share else None
         self._steps_per_epoch = math.ceil(len(training) / config.train.batch_reviews)
         self._epoch: int | None = None
 
@@ -111,6 +117,11 @@ class RatingLearner:
     def create_optimizer(self) -> torch.optim.Optimizer:
         """AdamW."""
         return create_optimizer(self.rated.rater, self.config.train, self.config.strengthen.layer_decay)
+
+    def before_step(self, progress: float) -> None:
+        """Let the layers join whose turn it is."""
+        if self._unfreezing is not None:
+            self._unfreezing.advance(progress)
 
     def losses(self, step: int) -> Iterator[Tensor]:
         """Weighted means over a batch."""

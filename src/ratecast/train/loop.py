@@ -16,7 +16,7 @@ from ratecast.progress import Reporter
 from ratecast.train.average import averaged, started_average, update_average
 from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.learner import Learner
-from ratecast.train.optim import LEARNING_RATE, set_learning_rates
+from ratecast.train.optim import LEARNING_RATE, set_learning_rates, trained_weights
 
 _TICKS = 1000
 _LEAST_PATIENCE = 4
@@ -116,10 +116,11 @@ class _Loop:
         self._config = run.config.train
         self._accelerator = _accelerator(run)
         self._network, self._optimizer = self._accelerator.prepare(learner.network, learner.create_optimizer())
+        self._weights = trained_weights(self._network)  # here, because some of them may wait for their turn in a moment
         self._losses = _Mean()
         self._training_seconds = 0.0
         torch.manual_seed(run.config.seed)
-        found = load_checkpoint(run.folder, run.fingerprint, self._network, self._optimizer) if run.resume else None
+        found = load_checkpoint(run.folder, run.fingerprint, self._weights, self._optimizer) if run.resume else None
         self._state = found or self._planned()
         if found is not None and run.allowed_seconds is not None:
             found.allowed_seconds = min(found.allowed_seconds or math.inf, found.seconds + run.allowed_seconds)
@@ -144,7 +145,7 @@ class _Loop:
             raise
         finally:
             self._accelerator.end_training()
-        state.restore_best(self._network)
+        state.restore_best(self._weights)
         self._network.eval()
         return TrainingResult(
             steps=state.step,
@@ -174,7 +175,9 @@ class _Loop:
         state, saved, shown = self._state, time.monotonic(), 0
         with self._run.reporter.track("training", _TICKS) as advance:
             while (stopped_by := self._stopped_by()) is None:
-                factor = set_learning_rates(self._optimizer, self._config, _progress(state))
+                progress = _progress(state)
+                factor = set_learning_rates(self._optimizer, self._config, progress)
+                self._learner.before_step(progress)
                 self._step()
                 if state.step % self._learner.evaluate_every == 0 or state.step == state.steps:
                     self._evaluate(factor)
@@ -184,7 +187,7 @@ class _Loop:
                 shown = ticks
                 if time.monotonic() - saved > self._config.checkpoint_seconds:
                     state.memory = self._learner.memory
-                    save_checkpoint(self._run.folder, state, self._network, self._optimizer)
+                    save_checkpoint(self._run.folder, state, self._weights, self._optimizer)
                     saved = time.monotonic()
         return stopped_by
 
@@ -224,7 +227,7 @@ class _Loop:
         state = self._state
         with averaged(state.average, self._network):
             score = self._learner.score()
-            state.keep_best(self._network, score)
+            state.keep_best(self._weights, score)
         state.seconds = time.monotonic() - self._started
         point = {"step": state.step, "seconds": state.seconds, "training_loss": self._losses.take()}
         state.curve.append(

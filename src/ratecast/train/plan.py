@@ -14,6 +14,7 @@ from ratecast.config import FitConfig
 from ratecast.model.rater import Rater
 from ratecast.text import TextSettings, TokenisedTexts, pad
 from ratecast.train.checkpointing import is_checkpointed
+from ratecast.train.unfreezing import waiting_share
 
 LEAST_REVIEWS: Final = 100
 """Fine-tuning on fewer reviews, where there are more and the time is too short for them, is not worth starting."""
@@ -132,7 +133,7 @@ def make_plan(
     for tokens, trained, least in options:
         sizes = np.minimum(lengths, tokens)
         once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding
-        a_pass = float(sizes.sum()) * trained / layers / speed.training
+        a_pass = float(sizes.sum()) * trained / layers * _seconds_per_token(speed, config, trained)
         usable = math.inf if seconds is None or config.train.steps is not None else seconds * _SHARE_OF_TRAINING
         usable *= 1 - PROBE_SHARE if trained == layers else 1
         affordable = (usable - once) / max(a_pass, 1e-9)
@@ -159,13 +160,19 @@ def make_plan(
     raise AssertionError("the last option is always taken")
 
 
+def _seconds_per_token(speed: Speed, config: FitConfig, trained: int) -> float:
+    """Mean time of a token in training, were all layers trained; those that still wait for their turn only pass it on."""
+    waiting = waiting_share(config.strengthen.gradual_unfreezing, trained)
+    return (1 - waiting) / speed.training + waiting / speed.encoding
+
+
 def _options(config: FitConfig, layers: int, longest: int, epochs: float) -> list[tuple[int, int, float]]:
     """Tokens, trained layers and the least passes that each choice is worth taking for, the best first."""
     trained = config.backbone.trained_layers
     tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
     found = [(count, trained if trained is not None else layers, 2 / 3 * epochs if count > 128 else 1.0) for count in tokens]
     changing = config.strengthen.changes_texts  # such texts have to be computed anew in each pass
-    if config.adapter.tune != "full":  # their gradients pass through all layers
+    if config.adapter.tune != "full" or config.backbone.train_embeddings:  # their gradients pass through all layers
         return found
     if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
         found.append((tokens[-1], (layers + 1) // 2, 0.0))

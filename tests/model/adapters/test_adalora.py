@@ -1,7 +1,6 @@
 """AdaLoRA's ranks: how they fall, what the penalty is, and that an interrupted training goes on with them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from interruption import InterruptingReporter, StoppedError
 from ratecast.config import BackboneConfig
 from ratecast.model.adapters import attach
 from ratecast.model.adapters.adalora import AdaLora
 from ratecast.model.backbone import load_backbone
-from ratecast.progress import Advance
 from ratecast.train.finetune import FineTuned
 from ratecast.train.loop import Run
 
@@ -56,32 +55,6 @@ def test_penalty_by_hand(backbone_of: Callable[[str], Path]) -> None:
             norms.append(np.sqrt(((matrix.T @ matrix - np.eye(METHOD.rank)) ** 2).sum()))
     assert len(norms) == 8
     assert METHOD.penalty(model).item() == pytest.approx(0.1 * np.mean(norms), rel=1e-5)
-
-
-class StoppedError(Exception):
-    """Stands for a killed process."""
-
-
-class InterruptingReporter:
-    """Stops the training at a given step."""
-
-    def __init__(self, step: int) -> None:
-        self._left = step
-
-    def tell(self, message: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def track(self, task: str, total: int) -> Iterator[Advance]:
-        """Counts the steps of training."""
-
-        def advance(units: int, note: str) -> None:
-            if task == "training":
-                self._left -= 1
-                if self._left < 0:
-                    raise StoppedError
-
-        yield advance
 
 
 @pytest.mark.slow

@@ -52,7 +52,14 @@ def test_settings_that_do_not_go_together(settings: dict[str, object], message: 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("trained_layers", 1), ("trained_layers", 0), ("train_embeddings", True), ("reinitialised_layers", 1)]
+    ("name", "value"),
+    [
+        ("trained_layers", 1),
+        ("trained_layers", 0),
+        ("train_embeddings", True),
+        ("reinitialised_layers", 1),
+        ("gradual_unfreezing", 0.5),
+    ],
 )
 def test_settings_of_the_own_weights(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"{name} is for the backbone's own weights, which tune=lora leaves as they are"):
