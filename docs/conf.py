@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 import numpy as np
@@ -103,15 +103,13 @@ def name_types_of(thing: Any) -> None:
 def named(hint: Any) -> Any:
     """A type with the names of `ALIASES` for what it is made of."""
     is_union = get_origin(hint) in {Union, UnionType}
-    parts = frozenset(get_args(hint)) if is_union else frozenset([hint])
+    parts = list(get_args(hint)) if is_union else [hint]
     for made_of, name in ALIASES.items():
-        if made_of <= parts:
-            parts = parts - made_of | {name}
-    if is_union:
-        return functools.reduce(operator.or_, sorted(parts, key=lambda part: (part is NoneType, str(part))))
+        if made_of <= set(parts):
+            parts = [name, *(part for part in parts if part not in made_of)]
     if get_origin(hint) is Mapping:
         return Mapping[tuple(map(named, get_args(hint)))]  # type: ignore[misc]
-    return next(iter(parts))
+    return functools.reduce(operator.or_, parts)
 
 
 def fill_in(app: "Sphinx", name: str, source: list[str]) -> None:
