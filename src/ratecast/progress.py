@@ -36,7 +36,8 @@ class ConsoleReporter:
     def __init__(self) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        # In a notebook Rich would show each line as a piece of HTML of its own.
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, force_jupyter=False)
 
     def tell(self, message: str) -> None:
         """Show one line of text."""

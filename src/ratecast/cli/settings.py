@@ -14,7 +14,7 @@ from ratecast.config import FitConfig, PretrainConfig, Settings
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-_TITLES: Final[dict[str | type[Settings], str]] = {
+TITLES: Final[dict[str | type[Settings], str]] = {
     "columns": "Columns",
     "split": "Split",
     "backbone": "Backbone and head",
@@ -51,8 +51,8 @@ def setting_flags(*chosen: str, of: type[Settings] = FitConfig) -> Callable[[Com
 def _flags(of: Any) -> Mapping[tuple[str, str], inspect.Parameter]:
     found = {}
     for number, (stage, kind) in enumerate(_stages(of)):
-        helps = _docstrings(kind)
-        group = Group(_TITLES[stage or of], help=(kind.__doc__ or "").strip(), sort_key=number + 1)
+        helps = field_docstrings(kind)
+        group = Group(TITLES[stage or of], help=(kind.__doc__ or "").strip(), sort_key=number + 1)
         hints = get_type_hints(kind)
         for part in fields(kind):
             if is_dataclass(hints[part.name]):
@@ -75,7 +75,7 @@ def _stages(of: Any) -> list[tuple[str, Any]]:
     return [*stages, ("", of)]
 
 
-def _docstrings(kind: type[Any]) -> dict[str, str]:
+def field_docstrings(kind: type[Any]) -> dict[str, str]:
     """The text under each field of a class of settings in its source, which Python itself does not keep."""
     found = {}
     (written,) = ast.parse(inspect.getsource(kind)).body
