@@ -3,8 +3,8 @@
     python benchmarks/e5.py packages --out multilingual-e5-small/
     python benchmarks/multilingual.py --data-dir ../shared/data --backbone multilingual-e5-small/ --minutes 5
 
-Both are fitted by `ratecast.fit` with its defaults to the training reviews of Douban, one after the other in turns, and everything in a
-fit is chosen on reviews of the training part. The test reviews are predicted once, at the end.
+Both are fitted by `ratecast.fit` with its defaults to the training reviews of Douban, one after the other, and all that a fit
+chooses it chooses on reviews of the training part. The test reviews are predicted once, at the end.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from typing import Any
 
 import arro3.io
 import numpy as np
+import polars as pl
 from setting import show
 from tokenizers import Tokenizer
 
 import ratecast
 from ratecast.compress import prune_vocabulary
-from ratecast.data import copy_groups
 from ratecast.evaluate import compute_metrics, paired_difference
 from ratecast.model.backbone import DEFAULT_BACKBONE
 from ratecast.predict import Predictor
@@ -76,7 +76,9 @@ def main() -> None:
     texts, ratings, fitted = test.joined(), test.rated(), {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pruning = prune_vocabulary({"text": train.text.tolist()}, backbone=str(arguments.backbone), out=folder / "pruned")
+        pruning = prune_vocabulary(
+            pl.DataFrame({"text": train.text.tolist()}), backbone=str(arguments.backbone), out=folder / "pruned"
+        )
         print(pruning.describe())
         for label, backbone in ((ENGLISH, DEFAULT_BACKBONE), (MULTILINGUAL, str(folder / "pruned"))):
             fitted[label] = ratecast.fit(
@@ -98,9 +100,7 @@ def main() -> None:
         shares = {label: unknown(model.folder, texts) for label, model in fitted.items() if GRAPH in found[label]}
         trained = {label: training(model) for label, model in fitted.items()}
         scale = fitted[MULTILINGUAL].scale
-    difference = paired_difference(
-        ratings, blends[MULTILINGUAL], blends[ENGLISH], scale, metric="rmse", groups=copy_groups(texts)
-    )
+    difference = paired_difference(ratings, blends[MULTILINGUAL], blends[ENGLISH], scale, metric="rmse")
     show(
         f"Chinese film reviews (Douban), {arguments.minutes:g} minutes of fit",
         ["model", "RMSE", "MAE", "accuracy", "QWK", "NLL"],
