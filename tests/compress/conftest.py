@@ -99,7 +99,7 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = TOKENIZERS[request.param]()
-    folder = tmp_path_factory.mktemp("backbones") / request.param
+    folder: Path = tmp_path_factory.mktemp("backbones") / request.param
     torch.manual_seed(0)
     model, named = _model(request.param, tokenizer)
     for weight in model.parameters():

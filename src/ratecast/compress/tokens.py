@@ -161,8 +161,8 @@ def _needed_by_wordpiece(model: Model, _wanted: set[str]) -> set[str]:
 
     def divided(token: str) -> list[str]:
         inside = token.startswith(prefix) and len(token) > len(prefix)
-        first, *others = token.removeprefix(prefix) if inside else token
-        return [prefix + first if inside else first, *(prefix + character for character in others)]
+        characters = token.removeprefix(prefix) if inside else token
+        return [prefix + character if inside or place else character for place, character in enumerate(characters)]
 
     parts = {token: divided(token) for token in vocabulary if token}
     return {token for token, found in parts.items() if len(found) == 1 or not all(part in vocabulary for part in found)}
@@ -184,7 +184,7 @@ def _needed_by_bpe(model: Model, wanted: set[str]) -> set[str]:
 
 def _merged(token: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
     """Every token that arises while the characters of this one are merged."""
-    symbols, found = list(token), set()
+    symbols, found = list(token), set[str]()
     while True:
         pairs = [(ranks[pair], place) for place, pair in enumerate(itertools.pairwise(symbols)) if pair in ranks]
         if not pairs:
