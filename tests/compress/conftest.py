@@ -66,7 +66,7 @@ def _model(kind: str, tokenizer: Tokenizer) -> tuple[Any, dict[str, str]]:
 
     size = tokenizer.get_vocab_size()
     if kind == "unigram":  # with rows that no token has, as multilingual-e5-small has them
-        config = transformers.XLMRobertaConfig(**SIZES, vocab_size=size + 5, max_position_embeddings=66, pad_token_id=1)
+        config = transformers.XLMRobertaConfig(**SIZES, vocab_size=size + 5, max_position_embeddings=120, pad_token_id=1)
         named = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>"}
         return transformers.XLMRobertaModel(config), named | {"unk_token": "<unk>", "mask_token": "<mask>"}
     if kind == "wordpiece":

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,17 @@ def test_special_tokens_keep_their_meaning(backbone: Path, tmp_path: Path) -> No
         token = getattr(after, f"{name}_token")
         if number is not None and token is not None:
             assert after.convert_ids_to_tokens(number) == token, name
+
+
+@pytest.mark.parametrize("backbone", ["unigram"], indirect=True)
+def test_positions_stay_where_they_are_counted_from_the_padding_token(backbone: Path, tmp_path: Path) -> None:
+    whole = shutil.copytree(backbone, tmp_path / "whole")
+    settings = json.loads((whole / "config.json").read_text())
+    (whole / "config.json").write_text(json.dumps(settings | {"pad_token_id": 50}))
+    pruned(whole, tmp_path / "small")
+    assert json.loads((tmp_path / "small" / "config.json").read_text())["pad_token_id"] == 50
+    for before, after in zip(vectors(whole, TEXTS), vectors(tmp_path / "small", TEXTS), strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-6)
 
 
 def test_what_tells_words_is_pruned_with_them(backbone: Path, tmp_path: Path) -> None:
