@@ -219,7 +219,8 @@ def _compare(texts: Iterable[Sequence[str]], tokenizer: Tokenizer, reduced: Redu
 def _megabytes(loaded: "Pretrained", tokenizer: Tokenizer) -> float:
     """Size of the weights that the checkpoint has, in the precision that it has them in, and of the tokenizer."""
     numbers = sum(weight.numel() for name, weight in loaded.model.named_parameters() if name not in loaded.missing)
-    return (numbers * _dtype(loaded).itemsize + len(tokenizer.to_str().encode())) / 1e6
+    weights: int = numbers * _dtype(loaded).itemsize
+    return (weights + len(tokenizer.to_str().encode())) / 1e6
 
 
 def _dtype(loaded: "Pretrained") -> Any:
