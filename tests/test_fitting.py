@@ -109,6 +109,21 @@ def test_odd_texts_are_predicted_with_a_warning(model: Predictor) -> None:
     assert np.isfinite(found.rating).all()
 
 
+def test_a_language_that_the_backbone_lacks_is_told_when_fitting(fit_tiny: FitTiny, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Told(SilentReporter):
+        def tell(self, message: str) -> None:
+            told.append(message)
+
+    texts = [f"{'好' * (number % 5)}看{chr(0x4E00 + number)}{chr(0x5E00 + number)}" for number in range(120)]
+    ratings = [number % 5 + 1 for number in range(120)]
+    model = fit_tiny(texts=texts, ratings=ratings, out=tmp_path / "model", steps=2, reporter=Told())
+    (warning,) = [line for line in told if line.startswith("warning: ")]
+    assert "100% of the tokens of these reviews, which are mostly Chinese, are unknown to the backbone" in warning
+    assert any(warning.removeprefix("warning: ") in note for note in model.notes())
+
+
 def test_assessment_repeats_the_test_metrics(model: Predictor) -> None:
     split = json.loads((model.folder / "split.json").read_text())
     held_out = frame_of(300)[sorted(map(int, split["test"]))]

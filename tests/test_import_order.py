@@ -15,7 +15,7 @@ PACKAGE = Path(ratecast.__file__).parent
 
 ORDER = (
     *("errors", "files", "scale", "records", "config", "progress"),
-    *("data", "text", "evaluate", "model", "train", "pretraining", "baseline", "combine"),
+    *("data", "text", "evaluate", "model", "train", "pretraining", "compress", "baseline", "combine"),
     *(
         "predict",
         "assess",

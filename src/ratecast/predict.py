@@ -25,6 +25,7 @@ from ratecast.model.store import Component, Manifest, read_manifest, verify
 from ratecast.progress import Reporter
 from ratecast.records import Predictions, Review, Reviews
 from ratecast.scale import FloatArray, RatingScale
+from ratecast.text.unknown import MUCH_OF_ONE, unknown_fractions
 
 METRICS_FILE: Final = "metrics.json"
 Found = TypeVar("Found")
@@ -202,6 +203,8 @@ class Predictor:
                 found[name], shortened = member.explained(texts, reporter)
                 note = (f"the middle of the text was left out: {member.encoder.settings.max_tokens} tokens are read",)
                 notes = [note if is_short else () for is_short in shortened]
+                unknown = unknown_fractions(member.encoder.tokenizer, texts)
+                notes = [_with_unknown(note, fraction) for note, fraction in zip(notes, unknown, strict=True)]
             else:
                 found[name] = member.probabilities(texts)
         warnings = [note if text.strip() else ("the text is empty",) for text, note in zip(texts, notes, strict=True)]
@@ -245,6 +248,13 @@ def load(folder: str | Path, *, threads: int | None = None) -> Predictor:
     """
     path = Path(folder)
     return Predictor(path, read_manifest(path), threads)
+
+
+def _with_unknown(notes: tuple[str, ...], fraction: float) -> tuple[str, ...]:
+    """What to know of a review, a share of whose tokens the model does not know."""
+    if fraction <= MUCH_OF_ONE:
+        return notes
+    return (*notes, f"{fraction:.0%} of the text's tokens are unknown to the model's backbone")
 
 
 def as_reviews(reviews: Any, used: Mapping[str, Kind] | None = None) -> Reviews:

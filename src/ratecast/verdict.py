@@ -14,6 +14,7 @@ from ratecast.job import Job
 from ratecast.predict import Predictor
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray
+from ratecast.text.unknown import unknown_warning
 
 if TYPE_CHECKING:
     from ratecast.train.finetune import FineTuned
@@ -131,6 +132,9 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
             f"{tuned.paraphrased} of {reviews} training reviews were read half of the time as they came back from another "
             f"language, through {' and '.join(translation_models(job.config.strengthen.back_translation or ''))}."
         )
+    backbone, texts = tuned.backbone, job.parts["train"].joined()
+    if (warning := unknown_warning(backbone.encoder.tokenizer, texts, job.config.backbone.backbone)) is not None:
+        found.append(f"{warning}.")
     if tuned.shortened:
         limit = tuned.config.backbone.max_tokens
         found.append(

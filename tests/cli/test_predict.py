@@ -113,6 +113,13 @@ def test_json_lines_say_what_the_library_says(tiny_model: Path, capsys: pytest.C
     assert second["warnings"] == ["the text is empty"]
 
 
+def test_words_that_the_backbone_does_not_know_are_told(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", str(tiny_model), "--json", "--text", "真好看", "--text", "the movie was very great 好"]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first["warnings"] == ["100% of the text's tokens are unknown to the model's backbone"]
+    assert "warnings" not in second
+
+
 def test_lines_of_standard_input(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     content = "\ufeffgood\r\n\nschön\n".encode() + b"broken \xff\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))

@@ -65,6 +65,15 @@ def test_what_is_held_out_does_not_depend_on_the_order(language_of: LanguageOf, 
     assert forth.fingerprint != back.fingerprint
 
 
+def test_the_share_of_a_token(language_of: LanguageOf, corpus_of: CorpusOf) -> None:
+    language = language_of()
+    corpus = corpus_of(language, [f"好 the {letter} {other}" for letter in "abcdefgh" for other in "ijklmnop"])
+    tokenizer = language.encoder.tokenizer
+    assert corpus.fraction_of(tokenizer.token_to_id("[UNK]")) == 1 / 4
+    assert corpus.fraction_of(tokenizer.token_to_id("the")) == 1 / 4
+    assert corpus.fraction_of(None) == 0
+
+
 def test_too_few_reviews_are_told(language_of: LanguageOf, corpus_of: CorpusOf) -> None:
     with pytest.raises(DataError, match="found 49 different reviews with text; pretraining needs at least 50"):
         corpus_of(language_of(), [*texts_of(49), *texts_of(49)])

@@ -15,7 +15,9 @@ from ratecast.errors import RatecastError
 if TYPE_CHECKING:
     from cyclopts import App
 
-COMMANDS: Final = ("fit", "tune", "pretrain", "evaluate", "compare", "predict", "inspect", "harvest", "sample")
+COMMANDS: Final = (
+    *("fit", "tune", "pretrain", "prune-vocabulary", "evaluate", "compare", "predict", "inspect", "harvest", "sample"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,5 +78,6 @@ def create_app() -> "App":
         suppress_keyboard_interrupt=False,
     )
     for place, name in enumerate(COMMANDS):
-        app.command(getattr(importlib.import_module(f"ratecast.cli.{name}"), name), name=name, sort_key=place)
+        module = name.replace("-", "_")
+        app.command(getattr(importlib.import_module(f"ratecast.cli.{module}"), module), name=name, sort_key=place)
     return app

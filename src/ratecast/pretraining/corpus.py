@@ -40,6 +40,7 @@ _LEAST_HELD_OUT: Final = 10
 
 _LONGEST_WORD: Final = 8  # tokens; scripts without spaces make a whole sentence one word, which is then taken token by token
 _TOKENISED_TEXTS: Final = 1_000
+_SAMPLED_TOKENS: Final = 1_000_000
 _TOLD_SECONDS: Final = 30.0
 _META: Final = "corpus.json"
 
@@ -72,6 +73,11 @@ class Corpus:
     def review(self, row: int) -> TokenArray:
         """Token ids of one review, with `WORD_BEGINS`."""
         return self.tokens[self.starts[row] : self.starts[row + 1]]
+
+    def fraction_of(self, token: int | None) -> float:
+        """Share of a token among the first of the corpus; 0 for None."""
+        sample = self.tokens[:_SAMPLED_TOKENS] & ~WORD_BEGINS
+        return 0.0 if token is None else float(np.mean(sample == token))
 
     def describe(self) -> str:
         """The corpus in a line for people."""

@@ -24,6 +24,7 @@ from ratecast.pretraining.language import LanguageModel, load_language
 from ratecast.pretraining.learner import PretrainingLearner, PretrainingPlan, loop_settings
 from ratecast.pretraining.objectives import OBJECTIVES, PretrainingObjective, create_objective
 from ratecast.progress import Reporter
+from ratecast.text.unknown import fraction_warning, unknown_id
 from ratecast.train.checkpoint import CHECKPOINT_FILE, load_tensors
 from ratecast.train.loop import Run, TrainingResult, curve_key, shown_score, train, wanted_trackers
 from ratecast.train.precision import choose_precision
@@ -100,6 +101,9 @@ class Session:
         objective = create_objective(language, config)
         corpus = self._corpus(texts, stamp, language)
         self._reporter.tell(corpus.describe())
+        unknown = corpus.fraction_of(unknown_id(language.encoder.tokenizer))
+        if (warning := fraction_warning(unknown, (), config.backbone)) is not None:
+            self._reporter.tell(f"warning: {warning}")
         tokens = int(corpus.lengths(corpus.training).sum())
         if tokens < config.batch_tokens:
             raise DataError(

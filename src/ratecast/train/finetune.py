@@ -20,6 +20,7 @@ from ratecast.model.rater import Rater
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
 from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
+from ratecast.text.unknown import unknown_warning
 from ratecast.train.checkpointing import set_checkpointing
 from ratecast.train.ensemble import Ensemble, Member, mean_probabilities, network_run, saved_plan, train_members
 from ratecast.train.frozen import Encoded, encode
@@ -186,6 +187,8 @@ class _Tuning:
         if self._method is None:
             set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
+        if (warning := unknown_warning(encoder.tokenizer, training.joined(), self._backbone.name)) is not None:
+            run.reporter.tell(f"warning: {warning}")
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
         reviews_per_second = speed.encoding / float(texts.lengths.mean())
         if self._time_left is not None:

@@ -1,0 +1,5 @@
+"""Making models smaller."""
+
+from ratecast.compress.vocabulary import PrunedVocabulary, prune_vocabulary
+
+__all__ = ["PrunedVocabulary", "prune_vocabulary"]
