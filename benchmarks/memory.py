@@ -39,7 +39,7 @@ def start_again() -> None:
 
 def megabytes(tensors: Iterable[Any]) -> float:
     """Size of some tensors, each storage once."""
-    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values()) / 1e6
+    return float(sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())) / 1e6
 
 
 def measure(method: str, backbone: str, reviews: int, tokens: int, *, checkpointing: bool) -> dict[str, float]:
@@ -77,7 +77,7 @@ def measure(method: str, backbone: str, reviews: int, tokens: int, *, checkpoint
     started = time.perf_counter()
     gradients = 0.0
     for _ in range(2):
-        rater.head.loss(rater(ids, mask), ratings).mean().backward()
+        torch.autograd.backward(rater.head.loss(rater(ids, mask), ratings).mean())
         gradients = megabytes(weight.grad for weight in rater.parameters() if weight.grad is not None)
         optimizer.step()
         optimizer.zero_grad()

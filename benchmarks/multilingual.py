@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 import ratecast
 from ratecast.compress import prune_vocabulary
 from ratecast.evaluate import compute_metrics, paired_difference
-from ratecast.model.backbone import DEFAULT_BACKBONE
+from ratecast.model.source import DEFAULT_BACKBONE
 from ratecast.predict import Predictor
 from ratecast.records import Reviews, strings
 from ratecast.scale import FloatArray

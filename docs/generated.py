@@ -53,7 +53,8 @@ def _command(name: str, app: App) -> Iterator[str]:
     shared: dict[str, list[Argument]] = {}
     own: list[Argument] = []
     for argument in app.assemble_argument_collection():
-        title = argument.parameter.group[0].name if argument.parameter.group else ""
+        groups: Any = argument.parameter.group
+        title = groups[0].name if groups else ""
         (shared.setdefault(title, []) if title in TITLES.values() else own).append(argument)
     yield from (f"(command-{name})=", f"## ratecast {name}", "", _as_code(f"ratecast {name} {_usage(own, bool(shared))}"))
     yield from (parsed.short_description or "", "", _console(parsed.long_description or ""), "")

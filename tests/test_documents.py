@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,14 @@ def guided(tiny_model: Path, tiny_backbone: Path, tmp_path_factory: pytest.TempP
         write_reviews(folder / name, count)
     for name in ("model", "older"):
         shutil.copytree(tiny_model, folder / name)
-    settings = {"backbone": str(tiny_backbone), "tune": "lora", "max_tokens": 32, "steps": 2, "blend": False, "threads": 1}
+    settings: dict[str, Any] = {
+        "backbone": str(tiny_backbone),
+        "tune": "lora",
+        "max_tokens": 32,
+        "steps": 2,
+        "blend": False,
+        "threads": 1,
+    }
     ratecast.fit(folder / "reviews.csv", out=folder / "hotels", reporter=SilentReporter(), **settings)
     shutil.copytree(folder / "hotels", folder / "phones")
     return folder

@@ -11,7 +11,7 @@ TUTORIAL = Path(__file__).parent.parent / "docs/tutorial.ipynb"
 def notebook() -> Any:
     import nbformat
 
-    return nbformat.read(TUTORIAL, as_version=4)
+    return nbformat.read(TUTORIAL, as_version=4)  # type: ignore[no-untyped-call] # nbformat does not annotate it
 
 
 def test_it_needs_nothing_but_its_folder() -> None:

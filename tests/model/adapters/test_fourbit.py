@@ -82,7 +82,12 @@ def test_output_and_gradient_are_those_of_the_unpacked_weights(precision: torch.
 def test_unpacked_weights_are_not_kept_for_the_backward_pass() -> None:
     kept: list[int] = []
     layer, states = FourBitLinear(nn.Linear(64, 64)), torch.randn(1, 64, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         layer(states)
     assert max(kept, default=0) < 64 * 64
 

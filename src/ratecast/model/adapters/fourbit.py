@@ -91,8 +91,9 @@ class FourBitLinear(nn.Linear):
 
     def forward(self, states: Tensor) -> Tensor:
         """Shape ``(..., out)`` from ``(..., in)``."""
-        output: Tensor = _Product.apply(states, self)
-        return output if self.bias is None else output + self.bias.to(output.dtype)
+        output: Tensor = _Product.apply(states, self)  # type: ignore[no-untyped-call] # torch does not annotate it
+        bias: Tensor | None = self.bias
+        return output if bias is None else output + bias.to(output.dtype)
 
 
 class _Product(torch.autograd.Function):
