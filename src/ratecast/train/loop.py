@@ -34,6 +34,7 @@ class TrainingResult:
         best_score: that of these.
         seconds: time spent, over all sessions of the run.
         units_per_second: training speed, evaluations apart, in the learner's units.
+        trained_weights: how many numbers were trained.
         stopped_by: "plan", "time budget" or "patience".
         curve: one entry for each evaluation: step, seconds, training_loss, learning_rate, and the measure in small letters,
             such as validation_rmse.
@@ -46,6 +47,7 @@ class TrainingResult:
     best_score: float
     seconds: float
     units_per_second: float
+    trained_weights: int
     stopped_by: str
     curve: list[dict[str, float]]
 
@@ -154,6 +156,7 @@ class _Loop:
             best_score=state.best_score,
             seconds=time.monotonic() - self._started,
             units_per_second=self._speed(),
+            trained_weights=sum(weight.numel() for group in self._optimizer.param_groups for weight in group["params"]),
             stopped_by=stopped_by,
             curve=state.curve,
         )
