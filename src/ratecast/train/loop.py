@@ -16,6 +16,7 @@ from ratecast.progress import Reporter
 from ratecast.train.average import averaged, started_average, update_average
 from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.learner import Learner
+from ratecast.train.memory import kept_memory
 from ratecast.train.optim import LEARNING_RATE, set_learning_rates
 
 _TICKS = 1000
@@ -138,7 +139,8 @@ class _Loop:
         """Train until the plan, the time or the patience ends."""
         state = self._state
         try:
-            stopped_by = self._evaluated_steps()
+            with kept_memory():
+                stopped_by = self._evaluated_steps()
         except KeyboardInterrupt:
             # The interrupt may have come in the middle of a step, whose weights must not be saved.
             if (self._run.folder / CHECKPOINT_FILE).exists():
