@@ -22,6 +22,7 @@ from ratecast.records import Reviews
 from ratecast.scale import RatingScale
 from ratecast.train.finetune import FineTuned, finetune
 from ratecast.train.loop import Run
+from ratecast.train.precision import PRECISIONS, choose_precision
 
 TOKENS, BATCH = 128, 16
 SCALE = RatingScale.parse("1..5")
@@ -103,7 +104,7 @@ def main() -> None:
         for turn in range(arguments.rounds):
             speeds["tutorial"].append(tutorial.train(2 + 8 * turn, 8))
             speeds["ratecast"].append(tune(few, Path(folder), steps=12)[0].result.units_per_second)
-            speeds["ceiling"].append(ceiling_gflops())
+            speeds["ceiling"].append(ceiling_gflops(PRECISIONS[choose_precision("auto")]))
         ratio = statistics.median(ours / theirs for ours, theirs in zip(speeds["ratecast"], speeds["tutorial"], strict=True))
         shares = [
             speed * tokens * 3 * MFLOP_A_TOKEN / 1000 / ceiling

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.heads import Head
 from ratecast.model.pooling import POOLINGS
+from ratecast.model.precision import computing_in
 from ratecast.scale import FloatArray
 from ratecast.text import TextEncoder, pad
 
@@ -50,11 +51,7 @@ class Rater(nn.Module):
         Returns:
             Shape ``(batch, pooled_layers * width)``, the topmost layer's vector first.
         """
-        lowered = self.precision is not torch.float32
-        with (
-            self._lower_layers() as lower,
-            torch.autocast(input_ids.device.type, dtype=self.precision if lowered else torch.bfloat16, enabled=lowered),
-        ):
+        with self._lower_layers() as lower, computing_in(self.precision, input_ids.device):
             output: Any = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
         pool = POOLINGS[self.pooling]
         return torch.cat([pool(states.float(), attention_mask) for states in (output.last_hidden_state, *lower)], dim=1)

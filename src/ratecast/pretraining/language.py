@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ratecast.errors import BackboneError
 from ratecast.model.backbone import Pretrained, fast_tokenizer, load_pretrained, most_positions, pad_id
+from ratecast.model.precision import computing_in
 from ratecast.model.source import is_decoder, quiet
 from ratecast.text import TextEncoder
 from ratecast.train.precision import PRECISIONS
@@ -75,7 +76,7 @@ class LanguageModel(nn.Module):
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token vectors, shape ``(text, token, width)``, from ids and mask of shape ``(text, token)``."""
-        with self._autocast():
+        with computing_in(self._precision, self.device):
             output: Any = self.model.base_model(input_ids=input_ids, attention_mask=attention_mask, **self._uncached())
         vectors: Tensor = output.last_hidden_state
         return vectors.float()
@@ -90,7 +91,7 @@ class LanguageModel(nn.Module):
             attention_mask: same shape.
             places: numbers of places in row-major order, shape ``(place,)``.
         """
-        with self._only(places), self._autocast():
+        with self._only(places), computing_in(self._precision, self.device):
             output: Any = self.model(input_ids=input_ids, attention_mask=attention_mask, **self._uncached())
         logits: Tensor = output.logits[0]
         return logits.float()
@@ -112,10 +113,6 @@ class LanguageModel(nn.Module):
 
     def _uncached(self) -> dict[str, bool]:
         return {"use_cache": False} if self.kind == DECODER else {}
-
-    def _autocast(self) -> torch.autocast:
-        lowered = self._precision is not torch.float32
-        return torch.autocast(self.device.type, dtype=self._precision if lowered else torch.bfloat16, enabled=lowered)
 
     @contextmanager
     def _only(self, places: Tensor) -> Iterator[None]:

@@ -16,6 +16,7 @@ from ratecast.progress import Reporter
 from ratecast.train.average import averaged, started_average, update_average
 from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.learner import Learner
+from ratecast.train.memory import kept_memory
 from ratecast.train.optim import LEARNING_RATE, set_learning_rates, trained_weights
 
 _TICKS = 1000
@@ -34,6 +35,7 @@ class TrainingResult:
         best_score: that of these.
         seconds: time spent, over all sessions of the run.
         units_per_second: training speed, evaluations apart, in the learner's units.
+        trained_weights: how many numbers were trained.
         stopped_by: "plan", "time budget" or "patience".
         curve: one entry for each evaluation: step, seconds, training_loss, learning_rate, and the measure in small letters,
             such as validation_rmse.
@@ -46,6 +48,7 @@ class TrainingResult:
     best_score: float
     seconds: float
     units_per_second: float
+    trained_weights: int
     stopped_by: str
     curve: list[dict[str, float]]
 
@@ -137,7 +140,8 @@ class _Loop:
         """Train until the plan, the time or the patience ends."""
         state = self._state
         try:
-            stopped_by = self._evaluated_steps()
+            with kept_memory():
+                stopped_by = self._evaluated_steps()
         except KeyboardInterrupt:
             # The interrupt may have come in the middle of a step, whose weights must not be saved.
             if (self._run.folder / CHECKPOINT_FILE).exists():
@@ -155,6 +159,7 @@ class _Loop:
             best_score=state.best_score,
             seconds=time.monotonic() - self._started,
             units_per_second=self._speed(),
+            trained_weights=sum(weight.numel() for group in self._optimizer.param_groups for weight in group["params"]),
             stopped_by=stopped_by,
             curve=state.curve,
         )

@@ -1,17 +1,25 @@
 """A tiny untrained backbone of each architecture, and reviews that it can learn."""
 
+import copy
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from ratecast.config import FitConfig
+from ratecast.config import BackboneConfig, FitConfig
+from ratecast.model.adapters import Adapter, attach, create_method
+from ratecast.model.backbone import Backbone, load_backbone
+from ratecast.model.heads import create_head
+from ratecast.model.rater import Rater
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews, strings
 from ratecast.scale import RatingScale
+from ratecast.text import TextEncoder
 from ratecast.train.finetune import FineTuned, finetune
 from ratecast.train.loop import Run
 
@@ -89,7 +97,6 @@ def backbone_of(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -
     made: dict[str, Path] = {}
 
     def make(family: str) -> Path:
-        import torch
         from tokenizers import Tokenizer
         from transformers import AutoModel
 
@@ -102,6 +109,42 @@ def backbone_of(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -
             AutoModel.from_config(architecture(family, vocabulary)).save_pretrained(str(folder))
             made[family] = folder
         return made[family]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def base_of(backbone_of: Callable[[str], Path]) -> Callable[[str], Backbone]:
+    """Gives a tiny backbone of an architecture with a model of its own, which is read from its folder only once."""
+    loaded: dict[str, Backbone] = {}
+
+    def make(family: str) -> Backbone:
+        if family not in loaded:
+            loaded[family] = load_backbone(BackboneConfig(backbone=str(backbone_of(family)), max_tokens=24))
+        return replace(loaded[family], model=copy.deepcopy(loaded[family].model))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def network_of(base_of: Callable[[str], Backbone]) -> Callable[..., tuple[Rater, TextEncoder, Adapter]]:
+    """Makes a tiny network with added weights, its tokenizer and the added weights, which are moved from where they start.
+
+    Settings are given by their flat names; nothing is trained.
+    """
+
+    def make(family: str = "bert", **settings: object) -> tuple[Rater, TextEncoder, Adapter]:
+        config = FitConfig().with_values(**settings)
+        method, base = create_method(config.adapter), base_of(family)
+        assert method is not None
+        adapter = attach(base, method)
+        head = create_head(config.backbone.head, base.width, SCALE, np.asarray(SCALE.levels))
+        rater = Rater(adapter.model, head, pooling=config.backbone.pooling)
+        with torch.no_grad():
+            for weight in adapter.model.parameters():
+                if weight.requires_grad:
+                    weight.add_(torch.randn_like(weight) * 0.1)
+        return rater.eval(), base.encoder, adapter
 
     return make
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ratecast.config import BackboneConfig, FitConfig
+from ratecast.config import FitConfig
 from ratecast.model.adapters import METHODS, Method, attach, create_method, save_adapter
 from ratecast.model.adapters.families import FAMILIES
 from ratecast.model.adapters.folder import ADAPTER_FILE
-from ratecast.model.backbone import load_backbone, transformer_layers
+from ratecast.model.backbone import Backbone, transformer_layers
 from ratecast.train.finetune import FineTuned
 from ratecast.train.loop import Run
 
@@ -19,6 +19,7 @@ PAIRS = [(name, family) for name in METHODS for family in FAMILIES if (name, fam
 RunOf = Callable[..., Run]
 TunedBy = Callable[[Run], FineTuned]
 BackboneOf = Callable[[str], Path]
+BaseOf = Callable[[str], Backbone]
 
 
 def method_of(name: str) -> Method:
@@ -27,8 +28,7 @@ def method_of(name: str) -> Method:
     return method
 
 
-def loaded(folder: Path, method: Method) -> torch.nn.Module:
-    backbone = load_backbone(BackboneConfig(backbone=str(folder), max_tokens=24), added_tokens=method.added_tokens)
+def adapted(backbone: Backbone, method: Method) -> torch.nn.Module:
     return attach(backbone, method).model.eval()
 
 
@@ -48,12 +48,12 @@ def shake(model: torch.nn.Module) -> None:
 
 
 @pytest.mark.parametrize(("name", "family"), PAIRS)
-def test_added_weights_change_the_output_and_can_be_disabled(name: str, family: str, backbone_of: BackboneOf) -> None:
+def test_added_weights_change_the_output_and_can_be_disabled(name: str, family: str, base_of: BaseOf) -> None:
     method = method_of(name)
-    plain = load_backbone(BackboneConfig(backbone=str(backbone_of(family)), max_tokens=24)).model.eval()
+    plain = base_of(family).model.eval()
     ids, mask = torch.randint(5, 60, (2, 7)), torch.ones(2, 7, dtype=torch.int64)
     expected = states(plain, ids, mask)
-    model = loaded(backbone_of(family), method)
+    model = adapted(base_of(family), method)
     started = states(model, ids, mask)
     assert torch.allclose(started, expected, atol=1e-5) == method.starts_as_identity
     shake(model)
@@ -67,21 +67,21 @@ def test_added_weights_change_the_output_and_can_be_disabled(name: str, family: 
 
 
 @pytest.mark.parametrize(("name", "family"), [pair for pair in PAIRS if METHODS[pair[0]].merges])
-def test_merged_weights_give_the_same(name: str, family: str, backbone_of: BackboneOf) -> None:
+def test_merged_weights_give_the_same(name: str, family: str, base_of: BaseOf) -> None:
     method = method_of(name)
-    model = loaded(backbone_of(family), method)
+    model = adapted(base_of(family), method)
     shake(model)
     ids, mask = torch.randint(5, 60, (2, 7)), torch.ones(2, 7, dtype=torch.int64)
     expected = states(model, ids, mask)
     merged = method.merged(model)
     torch.testing.assert_close(states(merged, ids, mask), expected, atol=1e-5, rtol=0)
-    plain = load_backbone(BackboneConfig(backbone=str(backbone_of(family)), max_tokens=24)).model
-    assert list(merged.state_dict()) == list(plain.state_dict())
+    assert list(merged.state_dict()) == list(base_of(family).model.state_dict())
+    assert type(merged) is type(base_of(family).model)
 
 
 @pytest.mark.parametrize(("name", "family"), PAIRS)
-def test_text_does_not_depend_on_the_padding(name: str, family: str, backbone_of: BackboneOf) -> None:
-    model = loaded(backbone_of(family), method_of(name))
+def test_text_does_not_depend_on_the_padding(name: str, family: str, base_of: BaseOf) -> None:
+    model = adapted(base_of(family), method_of(name))
     shake(model)
     ids, mask = torch.randint(5, 60, (1, 5)), torch.ones(1, 5, dtype=torch.int64)
     alone = states(model, ids, mask)
@@ -92,12 +92,15 @@ def test_text_does_not_depend_on_the_padding(name: str, family: str, backbone_of
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "family"), PAIRS)
+@pytest.mark.parametrize(
+    ("name", "family"), [(name, "bert") for name in METHODS] + [("lora", family) for family in FAMILIES if family != "bert"]
+)
 def test_training_changes_the_added_weights_and_the_head_alone(
-    name: str, family: str, run_of: RunOf, tuned_by: TunedBy, backbone_of: BackboneOf, tmp_path: Path
+    name: str, family: str, run_of: RunOf, tuned_by: TunedBy, base_of: BaseOf, backbone_of: BackboneOf, tmp_path: Path
 ) -> None:
+    """Through the whole of fine-tuning; test_every_head.py has a step of every combination."""
     run = run_of(family, tune=name, pooling="last", head_learning_rate=1e-2)
-    start = loaded(backbone_of(family), method_of(name)).state_dict()
+    start = adapted(base_of(family), method_of(name)).state_dict()
     tuned = tuned_by(run)
     assert tuned.adapter is not None
     assert tuned.config.train.learning_rate == METHODS[name].learning_rate

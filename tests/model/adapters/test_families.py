@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from ratecast.config import BackboneConfig, FitConfig
+from ratecast.config import FitConfig
 from ratecast.model.adapters import attach, create_method
 from ratecast.model.adapters.families import FAMILIES
-from ratecast.model.backbone import load_backbone
+from ratecast.model.backbone import Backbone
 
 _BERT = {"lora": "self.query self.value", "ia3": "self.key self.value layer.output.dense", "bottleneck": "layer.output.dense"}
 _LLAMA = {"lora": "self_attn.q_proj self_attn.v_proj", "ia3": "self_attn.k_proj self_attn.v_proj mlp.down_proj"}
@@ -30,10 +29,10 @@ CHANGED = {
 
 
 @pytest.mark.parametrize(("family", "name"), [(family, name) for family in CHANGED for name in CHANGED[family]])
-def test_changed_layers(family: str, name: str, backbone_of: Callable[[str], Path]) -> None:
+def test_changed_layers(family: str, name: str, base_of: Callable[[str], Backbone]) -> None:
     method = create_method(FitConfig().with_values(tune=name).adapter)
     assert method is not None
-    model = attach(load_backbone(BackboneConfig(backbone=str(backbone_of(family)), max_tokens=24)), method).model
+    model = attach(base_of(family), method).model
     ends = re.compile(r"\.(lora_[AB]\.default\.weight|ia3_l\.default|(up|down)\.(weight|bias))$")
     changed = {ends.sub("", part) for part, weight in model.named_parameters() if weight.requires_grad}
     expected = CHANGED[family][name].split()

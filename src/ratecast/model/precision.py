@@ -1,0 +1,47 @@
+"""What a backbone computes in, while its weights stay in float32."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
+
+
+def computing_in(precision: torch.dtype, device: torch.device) -> AbstractContextManager[None]:
+    """While the context is open, matrix products are computed in a precision (mixed precision, Micikevicius et al. 2018).
+
+    On processors attention stays in float32 even so: the backward pass of torch 2.13's fused attention takes 4 times as long
+    in bfloat16 there (144 against 33 ms for 2,048 tokens in texts of 128), a fifth of the time of all training.
+    """
+    if precision is torch.float32 or device.type != "cpu":
+        lowered = precision is not torch.float32
+        return torch.autocast(device.type, dtype=precision if lowered else torch.bfloat16, enabled=lowered)
+    return _on_processor(precision)
+
+
+@contextmanager
+def _on_processor(precision: torch.dtype) -> Iterator[None]:
+    with torch.autocast("cpu", dtype=precision), _Float32Attention():
+        yield
+
+
+class _Float32Attention(TorchFunctionMode):
+    """Attention takes what it is given as float32, and gives back what it was given."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        given = (*args, *kwargs.values())[0].dtype
+        with torch.autocast("cpu", enabled=False):
+            found = func(*map(_raised, args), **{name: _raised(value) for name, value in kwargs.items()})
+        return found.to(given)
+
+
+def _raised(value: Any) -> Any:
+    """Numbers as float32; a mask of yes and no, and everything that is no tensor, as it is."""
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
