@@ -60,7 +60,9 @@ def compare(
     scale = shared_scale(models)
     check_metric(metric, scale)
     used = _shared_columns(models)
-    loaded = load_reviews(one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=scale, used=used)
+    loaded = load_reviews(
+        one_or_many(sources), ColumnsConfig(**settings), need_rating=True, drop_duplicates=False, scale=scale, used=used
+    )
     reporter = ConsoleReporter()
     for line in loaded.report.lines():
         reporter.tell(line)

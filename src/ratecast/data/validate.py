@@ -11,6 +11,7 @@ from arro3.core import Table
 
 from ratecast.config import ColumnsConfig
 from ratecast.data.columns import Columns, find_columns
+from ratecast.data.near import is_short
 from ratecast.data.read import Source, read_table
 from ratecast.data.report import DataReport, count_ratings, describe_texts
 from ratecast.data.table import TableRead
@@ -67,7 +68,8 @@ def load_reviews(
         config: columns that are known already, the SQL query and the scale; all of it found by default.
         need_rating: True drops rows without a usable rating. False keeps them, with NaN, and is never refused for ratings.
         scale: the scale that ratings must be on; by default the configuration's, or else the one that explains them best.
-        drop_duplicates: whether to drop copies of a review (same text, title, rating, user and item). Where this and
+        drop_duplicates: whether to drop copies of a review: same text, title, rating, user and item; of texts that `is_short`
+            finds too short to tell, copies also have the same id and time, and their user or id is known. Where this and
             ``need_rating`` are False, every row is kept, also one without a text.
         minimum_rows: refuse fewer kept reviews than this.
         used: columns that a fitted model uses, with what they hold, in place of those that the configuration names. The table
@@ -110,7 +112,7 @@ def _load(
     rated = _read_ratings(sieve, columns.rating, config.scale, scale, need_rating=need_rating)
     reviews, notes = _make_reviews(table, columns, further, texts, (rated.ratings, sieve.kept))
     if drop_duplicates:
-        sieve.drop("duplicate", _is_copy(reviews, sieve.kept))
+        sieve.drop("duplicate", _is_copy(reviews, sieve.kept, has_ids=columns.id is not None))
     sieve.refuse_fewer(minimum_rows)
 
     rows = np.flatnonzero(sieve.kept).astype(np.int64)
@@ -316,8 +318,12 @@ def _read_time(table: Table, name: str | None) -> tuple[TimeArray | None, list[s
     return times, []
 
 
-def _is_copy(reviews: Reviews, kept: BooleanArray) -> BooleanArray:
-    """Which of the kept reviews repeat an earlier one: same text, title, rating, user and item, as far as these are known."""
+def _is_copy(reviews: Reviews, kept: BooleanArray, *, has_ids: bool) -> BooleanArray:
+    """Which of the kept reviews repeat an earlier one: same text, title, rating, user and item, as far as these are known.
+
+    A short text is written by many: "good" is a copy only where its user or id is known, and id and time are the same too.
+    Forty equal words are one review whatever their id and time, which crawling a page twice may change.
+    """
     copies = np.zeros(len(reviews), dtype=np.bool_)
     ratings = (
         [None] * len(reviews)
@@ -325,9 +331,16 @@ def _is_copy(reviews: Reviews, kept: BooleanArray) -> BooleanArray:
         else [None if math.isnan(rating) else rating for rating in reviews.rating]
     )
     parts = [part for part in (reviews.title, reviews.user, reviews.item) if part is not None]
+    texts = reviews.joined()
     seen: set[tuple[Any, ...]] = set()
     for row in np.flatnonzero(kept):
         key = (reviews.text[row].strip(), ratings[row], *(part[row] for part in parts))
+        if is_short(texts[row]):
+            nobody = reviews.user is None or reviews.user[row] is None
+            key += (
+                reviews.id[row] if has_ids or nobody else None,  # the row's number where it has no id
+                None if reviews.time is None else str(reviews.time[row]),
+            )
         copies[row] = key in seen
         seen.add(key)
     return copies
