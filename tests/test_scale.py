@@ -107,6 +107,18 @@ def test_continuous_scale_of_lumped_ratings_has_no_empty_bin() -> None:
     assert scale.levels[0] == pytest.approx(0.0, abs=1.0)
 
 
+@pytest.mark.parametrize("others", [30, 5, 2])
+@pytest.mark.parametrize("usual", [0.0, 100.0])
+def test_bins_of_ratings_that_are_nearly_all_equal(usual: float, others: int) -> None:
+    ratings = [usual] * 970 + list(np.linspace(7.1, 93.3, others))
+    scale = RatingScale.infer(ratings)
+    counts = np.bincount(scale.level_index(ratings))
+    assert len(scale) == min(others + 1, 20)
+    assert counts.min() > 0
+    assert counts.max() == 970  # the usual rating has a bin to itself
+    assert (scale.low, scale.high) == (min(ratings), max(ratings))
+
+
 def test_continuous_refuses_what_lies_outside() -> None:
     with pytest.raises(ScaleError, match=r"ratings from 0 to 120 do not fit the scale 0\.\.100"):
         RatingScale.parse("0..100", [0.0, 50.5, 120.0])

@@ -78,6 +78,8 @@ class RatingScale:
     def continuous(cls, ratings: ArrayLike, low: float | None = None, high: float | None = None) -> "RatingScale":
         """Continuous scale whose bins hold about equally many of the given training ratings.
 
+        Where nearly all ratings are equal, the bins hold about equally many different ones.
+
         Args:
             ratings: training ratings, shape ``(review,)``.
             low: lowest possible rating; the lowest seen by default.
@@ -93,6 +95,7 @@ class RatingScale:
             raise ScaleError(f"ratings from {values.min():g} to {values.max():g} do not fit the scale {low:g}..{high:g}")
         cuts = np.unique(np.quantile(values, np.linspace(0, 1, CONTINUOUS_BINS + 1)[1:-1]))
         cuts = cuts[(cuts > values.min()) & (cuts > low) & (cuts < high)]
+        cuts = cuts if len(cuts) else _cuts_between(np.unique(values))
         edges = np.concatenate([[low], cuts, [high]])
         index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
         filled = np.unique(index)  # a bin that no rating falls into is joined to the one below it
@@ -298,6 +301,14 @@ def format_level(level: float) -> str:
 def _centre(ratings: FloatArray) -> float:
     """Mean rating of a bin; summing rounds, which must not carry it out of the bin."""
     return float(np.clip(ratings.mean(), ratings.min(), ratings.max()))
+
+
+def _cuts_between(different: FloatArray) -> FloatArray:
+    """Cuts halfway between different ratings, at most as many as bins have; both ends are cut off from the others."""
+    halfway = (different[1:] + different[:-1]) / 2
+    chosen = np.linspace(0, len(halfway) - 1, min(len(halfway), CONTINUOUS_BINS - 1)).round().astype(np.int64)
+    cuts: FloatArray = np.unique(halfway[chosen])
+    return cuts[(cuts > different[0]) & (cuts < different[-1])]  # halfway between neighbouring floats is one of them
 
 
 def _customary_ends(low: float, high: float, step: float) -> tuple[float, float]:

@@ -159,6 +159,17 @@ def test_predicting_is_never_refused_for_ratings(ratings: list[Any]) -> None:
     assert loaded.reviews.rating is None
 
 
+def test_predicting_is_not_refused_for_a_column_from_which_no_scale_follows() -> None:
+    second = np.nextafter(1.0, 2.0)
+    columns: dict[str, list[Any]] = {  # floats between which there are no others, and nearly all the same
+        "text": [f"t{number}" for number in range(59)],
+        "score": [1.0] * 57 + [second, np.nextafter(second, 2.0)],
+    }
+    with pytest.raises(ScaleError, match="needs different ratings"):
+        load(columns)
+    assert load(columns, need_rating=False).scale is None
+
+
 def test_inspecting_without_a_scale() -> None:
     assert load({"text": ["a", "b", "c"], "stars": [1, 3, 5]}, need_rating=False).scale == FIVE
     loaded = load({"text": ["a", "b"], "stars": [5, 5]}, need_rating=False)

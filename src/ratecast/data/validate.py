@@ -227,7 +227,14 @@ def _choose_scale(ratings: FloatArray, name: str, written: str | None, *, need_r
             f"found only the rating {different[0]:g} in the column {name!r}; expected at least two different ratings: "
             "add reviews, or choose another column with --rating-column"
         )
-    return RatingScale.infer(ratings) if written is None else RatingScale.parse(written, ratings if len(ratings) else None)
+    if written is not None:
+        return RatingScale.parse(written, ratings if len(ratings) else None)
+    try:
+        return RatingScale.infer(ratings)
+    except ScaleError:
+        if need_rating:
+            raise
+        return None
 
 
 def _text_notes(texts: StringArray) -> list[str]:
