@@ -12,6 +12,7 @@ from ratecast.combine.stack import Stack
 from ratecast.evaluate.page import write_page
 from ratecast.evaluate.report import CurvePoint, write_report
 from ratecast.job import Job
+from ratecast.model.learned import save_learned
 from ratecast.model.store import Component, Manifest, create_component, package_versions, write_json, write_manifest
 from ratecast.predict import METRICS_FILE
 from ratecast.verdict import GRAPH, Verdict
@@ -33,9 +34,10 @@ def write_components(
         sample = job.parts["validation"].joined()[:8]
         exported = list(export_rater(tuned.rater, tuned.backbone.encoder, new, sample, name=GRAPH, adapter=tuned.adapter))
     kept = [create_component(new, name, made.kind, made.model.save(new, name)) for name, made in baselines.items()]
+    learned = save_learned(new, [text for name in ("train", "validation") for text in job.parts[name].joined()])
     manifest = Manifest(
         scale=job.scale,
-        components=(*stack.save(new), *exported, *kept),
+        components=(*stack.save(new), *exported, *kept, learned),
         chain=stack.chain,
         baselines=tuple(baselines),
         about=_about(job, tuned if exported else None),

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def test_the_contest_and_its_verdict_are_printed(tiny_model: Path, rated: Path, 
     names = [row.split("  ")[0] for row in rows]
     assert names == ["constant", "tfidf-logistic", "tfidf-ridge", "model"]
     assert verdict.startswith("The model ")
+    assert re.search(r"^Note: the model learned from 1\d\d of these 130 reviews", verdict, re.MULTILINE)
     assert "130 read, 130 kept" in captured.err
 
 
