@@ -11,6 +11,7 @@ import pytest
 
 import ratecast
 from ratecast import Predictor, Review
+from ratecast.cli import run
 from ratecast.errors import ConfigError, DataError, ModelFolderError
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
@@ -126,12 +127,22 @@ def test_the_rating_itself_cannot_be_used(fit_tiny: FitTiny, tmp_path: Path) -> 
         fit_tiny(frame_of(100), out=tmp_path / "model", use="stars")
 
 
-def test_without_a_test_part_validation_reviews_are_judged(fit_tiny: FitTiny, tmp_path: Path) -> None:
+def test_without_a_test_part_validation_reviews_are_judged(
+    fit_tiny: FitTiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fitted = fit_tiny(frame_of(300), out=tmp_path / "model", test_fraction=0.0, steps=2)
     metrics = json.loads((fitted.folder / "metrics.json").read_text())
     assert metrics["judged_on"] == "validation"
     assert any("No test part" in note for note in metrics["notes"])
     assert fitted.contest().model.metrics.reviews == 75
+    assert fitted.contest().judged_on == "validation"
+    assert "Measured on 75 validation reviews, which training was stopped by" in (fitted.folder / "README.md").read_text()
+    report = (fitted.folder / "report.html").read_text()
+    assert "75 validation reviews" in report
+    assert "All on the same validation reviews" in report
+    assert "test reviews" not in report
+    assert run(["inspect", str(fitted.folder)]) == 0
+    assert "On the validation reviews, which training was stopped by:" in capsys.readouterr().out
 
 
 def test_too_small_a_budget_gives_the_linear_model_and_says_so(fit_tiny: FitTiny, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def assess_probabilities(
     entries: Mapping[str, FloatArray],
     *,
     seconds: Mapping[str, float] | None = None,
-    answers: bool = True,
+    judged_on: str = "test",
     groups: IntArray | None = None,
     seed: int = 0,
 ) -> Assessment:
@@ -90,18 +90,22 @@ def assess_probabilities(
         ratings: true ratings, shape ``(review,)``.
         entries: probabilities by name, shape ``(review, level)``; the model's under `MODEL_NAME`.
         seconds: what fitting each entry took, where known.
-        answers: whether intervals and thresholds are measured; they must not have been fitted to these reviews.
+        judged_on: what the reviews are: "test", or "validation", which intervals and thresholds were fitted to, so that these
+            are not measured.
         groups: group number of each review that is resampled whole, as for `bootstrap`.
         seed: seed of the bootstrap.
     """
     scale, found = predictor.scale, entries[MODEL_NAME]
     intervals, coverage, kappa = predictor.intervals, None, None
+    answers = judged_on == "test"
     if intervals is not None and answers:
         coverage = interval_coverage(ratings, intervals.intervals(found, scale), intervals.coverage)
     if not scale.is_continuous and answers:
         kappa = quadratic_weighted_kappa(ratings, decide(found, scale, "qwk", predictor.thresholds), scale)
     return Assessment(
-        contest=run_contest(ratings, entries, scale, model=MODEL_NAME, seconds=seconds, groups=groups, seed=seed),
+        contest=run_contest(
+            ratings, entries, scale, model=MODEL_NAME, seconds=seconds, groups=groups, judged_on=judged_on, seed=seed
+        ),
         ratings=ratings,
         probabilities=found,
         coverage=coverage,
