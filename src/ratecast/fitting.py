@@ -17,7 +17,7 @@ from ratecast.combine.decide import check_optimise
 from ratecast.combine.stack import Columns, Stack, fit_stack
 from ratecast.config import FitConfig, PretrainConfig, parse_duration
 from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
-from ratecast.data.split import judged_reviews, stopping_rows
+from ratecast.data.split import division, judged_reviews, stopping_rows
 from ratecast.errors import DataError, require
 from ratecast.folder import write_components, write_documents
 from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint
@@ -106,6 +106,12 @@ def prepare_job(
         from ratecast.train.check import check_finetuning
 
         check_finetuning(config, scale, loaded.reviews.rated())
+    if config.split.by is None and (column := loaded.report.columns.split) is not None:
+        reporter.tell(
+            f"divided as the column {column!r} says"
+            if division(loaded.reviews, config.split) == "column"
+            else f"divided at random: the column {column!r} does not say of all reviews whether they are for train or for test"
+        )
     split = split_reviews(loaded.reviews, config.split, scale, config.seed)
     parts = {name: loaded.reviews.take(getattr(split, name)) for name in ("train", "validation", "test")}
     if scale.is_continuous:  # its range is that of all reviews, its bins those of the training reviews alone

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ratecast.config import SplitBy, SplitConfig
-from ratecast.data.split import Split, judged_reviews, sampled_rows, split_reviews
+from ratecast.data.split import Split, division, judged_reviews, sampled_rows, split_reviews
 from ratecast.errors import DataError
 from ratecast.records import Reviews, strings
 from ratecast.scale import RatingScale
@@ -157,6 +157,28 @@ def test_a_part_that_the_column_does_not_name_is_taken_from_training(mark: str, 
     reviews = Reviews(text=strings(texts), rating=np.tile([1.0, 5.0, 4.0], 100), split=strings(marks * 30))
     split = split_reviews(reviews, SplitConfig(by="column", validation_fraction=0.1), SCALE, seed=0)
     assert (len(split.validation), len(split.test)) == (validation, test)
+
+
+@pytest.mark.parametrize(
+    ("marks", "by"),
+    [
+        (["train", "Test "], "column"),
+        (["train", "dev"], "column"),
+        (["train", "train"], "random"),  # the training part of a larger table
+        (["dev", "test"], "random"),
+        (["train", "holdout"], "random"),
+        (["train", None], "random"),
+        (["0", "1"], "random"),
+        (None, "random"),
+    ],
+)
+def test_a_column_divides_by_itself_where_it_says_all(marks: list[str | None] | None, by: SplitBy) -> None:
+    reviews = made_reviews(count=60)
+    marked = replace(reviews, split=None if marks is None else strings(marks * 30))
+    assert division(marked, SplitConfig()) == by
+    assert division(marked, SplitConfig(by="user")) == "user"
+    found, expected = (split_reviews(marked, config, SCALE, seed=0) for config in (SplitConfig(), SplitConfig(by=by)))
+    np.testing.assert_array_equal(found.test, expected.test)
 
 
 def test_column_with_other_words_or_no_column_is_told() -> None:
