@@ -209,6 +209,15 @@ def test_large_groups_alone_fill_every_part() -> None:
     assert [len(split.train), len(split.validation), len(split.test)] == [50, 25, 25]
 
 
+@pytest.mark.parametrize(("test_fraction", "parts"), [(0.7, [10, 20, 70]), (0.78, [10, 12, 78])])
+def test_a_large_test_part_leaves_a_tenth_for_training(test_fraction: float, parts: list[int]) -> None:
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(WORDS, 10)) for _ in range(100)]
+    reviews = Reviews.from_texts(texts, np.tile([1.0, 5.0], 50))
+    split = split_reviews(reviews, SplitConfig(test_fraction=test_fraction), SCALE, seed=0)
+    assert [len(split.train), len(split.validation), len(split.test)] == parts
+
+
 def test_no_test_part_is_made_when_none_is_wanted() -> None:
     split = split_reviews(made_reviews(), SplitConfig(test_fraction=0.0), SCALE, seed=0)
     assert len(split.test) == 0

@@ -32,7 +32,9 @@ PART_NAMES: Final = {
 _VALIDATION: Final = 0.1
 _ENOUGH_VALIDATION: Final = 100
 _MOST_VALIDATION: Final = 0.25
-"""Share of the reviews for validation: a tenth, but enough of them to choose by, and no more than a quarter."""
+_LEAST_TRAINING: Final = 0.1
+"""Share of the reviews for validation: a tenth, but enough of them to choose by, and no more than a quarter, nor than leaves a
+tenth for training."""
 
 STOPPING_REVIEWS: Final = 1000
 """Validation reviews that are scored while training, at most: scoring more would take the time from training."""
@@ -146,6 +148,7 @@ class _Task:
         validation = self.config.validation_fraction
         if validation is None:
             validation = min(_MOST_VALIDATION, max(_VALIDATION, _ENOUGH_VALIDATION / len(self.reviews)))
+            validation = min(validation, 1 - _LEAST_TRAINING - self.config.test_fraction)
         return validation, self.config.test_fraction
 
 
