@@ -107,7 +107,9 @@ def test_the_metric_is_remembered(fit_tiny: FitTiny, tmp_path: Path) -> None:
 
 
 def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> None:
-    fitted = fit_tiny(frame_of(1200), out=tmp_path / "model", use="user,shop", steps=2, validation_fraction=0.3)
+    named = frame_of(1200).rename({"user": "uid", "review": "said"})
+    columns = {"text_column": "said", "user_column": "uid"}
+    fitted = fit_tiny(named, out=tmp_path / "model", use="user,shop", steps=2, validation_fraction=0.3, **columns)
     assert fitted.effects is not None
     assert set(fitted.used) == {"user"}  # the shop says nothing
     text = "the food is fine"
@@ -118,8 +120,13 @@ def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> Non
     assert harsh < unknown < lenient
     assert [unknown, nobody] == pytest.approx([fitted.predict([text])[0].rating] * 2, rel=1e-9)
     table = pl.DataFrame({"text": [text, text], "user": ["reader01", "reader11"]})
-    np.testing.assert_allclose(fitted.predict(table).rating, [harsh, lenient])
-    np.testing.assert_allclose(ratecast.load(fitted.folder).predict(table).rating, [harsh, lenient])
+    named = pl.DataFrame({"said": [text, text], "uid": ["reader01", "reader11"], "text": "awful", "author": "reader01"})
+    for each in (table, named):  # found by their usual names, or by those that the model was fitted on
+        np.testing.assert_allclose(fitted.predict(each).rating, [harsh, lenient])
+        np.testing.assert_allclose(ratecast.load(fitted.folder).predict(each).rating, [harsh, lenient])
+    assert fitted.predict(table)[0].warnings == ()
+    lacking = "the model also uses 'user', which the table lacks: it counts as missing"
+    assert fitted.predict(table.drop("user"))[1].warnings == (lacking,)
 
 
 def test_the_rating_itself_cannot_be_used(fit_tiny: FitTiny, tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _PACKAGES: Final = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy", "scikit-learn")
 
+_READ: Final = ("text", "rating", "title", "user", "item", "category")
+"""Columns that predicting and evaluating read too, by role."""
+
 
 def write_components(
     new: Path, job: Job, tuned: "FineTuned | None", baselines: Mapping[str, Baseline], stack: Stack
@@ -41,6 +44,7 @@ def write_components(
         chain=stack.chain,
         baselines=tuple(baselines),
         about=_about(job, tuned if exported else None),
+        columns={role: name for role, name in job.report.columns.roles().items() if role in _READ},
     )
     write_manifest(new, manifest)
     return manifest

@@ -1,6 +1,7 @@
 """The model folder on disk."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,13 @@ from ratecast.scale import RatingScale
 def write_model(folder: Path, content: str = "weights") -> Manifest:
     (folder / "part.bin").write_text(content)
     component = create_component(folder, "graph", "onnx", ["part.bin"], answer=42)
-    manifest = Manifest(scale=RatingScale.parse("1..5"), components=(component,), chain=("graph",), about={"made": "now"})
+    manifest = Manifest(
+        scale=RatingScale.parse("1..5"),
+        components=(component,),
+        chain=("graph",),
+        about={"made": "now"},
+        columns={"text": "body"},
+    )
     write_manifest(folder, manifest)
     return manifest
 
@@ -34,6 +41,14 @@ def test_manifest_survives_the_disk(tmp_path: Path) -> None:
     written = write_model(tmp_path)
     assert read_manifest(tmp_path) == written
     verify(tmp_path, written.component("graph"))
+
+
+def test_a_folder_from_before_columns_were_kept_is_read(tmp_path: Path) -> None:
+    written = write_model(tmp_path)
+    content = json.loads((tmp_path / MANIFEST).read_text())
+    del content["columns"]
+    (tmp_path / MANIFEST).write_text(json.dumps(content))
+    assert read_manifest(tmp_path) == replace(written, columns={})
 
 
 def test_flipped_byte_is_found(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **sett
         drop_duplicates=False,  # what repeats is judged as often as it is met; the intervals know of copies
         scale=predictor.scale,
         used=predictor.used,
+        known=predictor.manifest.columns,
     )
     reporter = ConsoleReporter()
     for line in loaded.report.lines():

@@ -10,7 +10,7 @@ import numpy as np
 from arro3.core import Table
 
 from ratecast.config import ColumnsConfig
-from ratecast.data.columns import Columns, find_columns
+from ratecast.data.columns import Columns, find_columns, with_known
 from ratecast.data.near import is_short
 from ratecast.data.read import Source, read_table
 from ratecast.data.report import DataReport, count_ratings, describe_texts
@@ -60,6 +60,7 @@ def load_reviews(
     drop_duplicates: bool = True,
     minimum_rows: int = 1,
     used: Mapping[str, Kind] | None = None,
+    known: Mapping[str, str] | None = None,
 ) -> LoadedReviews:
     """Read a table and make reviews of its rows.
 
@@ -74,6 +75,8 @@ def load_reviews(
         minimum_rows: refuse fewer kept reviews than this.
         used: columns that a fitted model uses, with what they hold, in place of those that the configuration names. The table
             may lack some of them.
+        known: name by role of the columns that a model was fitted on, which are taken where the table has them and the
+            configuration names no others.
 
     Raises:
         ConfigError: if the configuration uses a column that is no further information, such as the rating.
@@ -85,6 +88,7 @@ def load_reviews(
     """
     config = config or ColumnsConfig()
     read = read_table(source, query=config.query)
+    config = with_known(config, known or {}, read.table)
     try:
         return _load(
             read, config, scale, used, need_rating=need_rating, drop_duplicates=drop_duplicates, minimum_rows=minimum_rows
