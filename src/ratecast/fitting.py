@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import arro3.core
 from numpy.typing import ArrayLike
 
 from ratecast.baseline import Baseline
@@ -18,6 +17,7 @@ from ratecast.combine.stack import Columns, Stack, fit_stack
 from ratecast.config import FitConfig, PretrainConfig, parse_duration
 from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
 from ratecast.data.split import division, judged_reviews, stopping_rows
+from ratecast.data.table import build_table
 from ratecast.errors import DataError, require
 from ratecast.folder import write_components, write_documents
 from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint
@@ -264,13 +264,10 @@ def _load(
         raise DataError("found weights beside a table of reviews; expected them in a column of it: name it as weight_column")
     if texts is not None and ratings is not None:
         reviews = Reviews.from_texts(texts if isinstance(texts, str) else list(texts), ratings, weights)
-        columns: dict[str, Any] = {
-            "text": arro3.core.Array(list(reviews.text), arro3.core.DataType.utf8()),
-            "rating": arro3.core.Array(reviews.rated()),
-        }
+        columns: dict[str, list[Any]] = {"text": reviews.text.tolist(), "rating": reviews.rated().tolist()}
         if reviews.weight is not None:
-            columns["weight"] = arro3.core.Array(reviews.weight)
-        source = arro3.core.Table.from_pydict(columns)
+            columns["weight"] = reviews.weight.tolist()
+        source = build_table(columns)
         named = {f"{role}_column": role if role in columns else None for role in ("text", "rating", "weight")}
         config = config.with_values(**named)
     if source is None:
