@@ -24,6 +24,7 @@ HALVES = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
         ("5, 1, 3", (1, 3, 5)),
         ("0..0.3/0.1", (0, 0.1, 0.2, 0.3)),
         ("0..20", tuple(range(21))),
+        ("1..2/0.333", (1, 4 / 3, 5 / 3, 2)),
     ],
 )
 def test_parse(text: str, levels: tuple[float, ...]) -> None:
@@ -183,6 +184,17 @@ def test_description_reads_back(text: str) -> None:
     scale = RatingScale.parse(text)
     assert scale.describe() == text
     assert RatingScale.parse(scale.describe()) == scale
+
+
+def test_descriptions_of_other_scales_read_back() -> None:
+    thirds = RatingScale.infer(np.tile([1, 4 / 3, 5 / 3, 2], 20))
+    assert thirds.describe() == "1..2/0.333333"
+    assert RatingScale.parse(thirds.describe()).contains(thirds.levels).all()
+    for ratings in (np.arange(101.0), np.linspace(1, 5, 50)):
+        scale = RatingScale.continuous(ratings)
+        assert RatingScale.parse(scale.describe(), ratings) == scale
+    with pytest.raises(ScaleError, match="takes its bins from ratings"):
+        RatingScale.parse("1..5 (continuous)")
 
 
 def test_labels_are_short() -> None:

@@ -20,7 +20,10 @@ CONTINUOUS_BINS: Final = 20
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles that are written for a continuous scale, in place of a probability for each level."""
 
-_RANGE = re.compile(r"^\s*(-?[\d.]+)\s*\.\.\s*(-?[\d.]+)\s*(?:/\s*([\d.]+))?\s*$")
+_ROUNDED_STEPS: Final = 0.01
+"""How far the steps that lead from end to end may be from a whole number, since a third is written as 0.333."""
+
+_RANGE = re.compile(r"^\s*(-?[\d.]+)\s*\.\.\s*(-?[\d.]+)\s*(?:/\s*([\d.]+))?\s*(\(continuous\))?\s*$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +115,8 @@ class RatingScale:
 
         Args:
             text: ``1..5`` (whole steps), ``1..5/0.5`` (steps of a half), ``1,2,4,5`` (explicit levels). A range of more
-                than 21 levels, such as ``0..100``, is continuous.
+                than 21 levels, such as ``0..100``, is continuous, as is ``1..5 (continuous)``. A step may be rounded, as in
+                ``1..3/0.333``.
             ratings: training ratings, which a continuous scale takes its bins from.
 
         Raises:
@@ -130,11 +134,11 @@ class RatingScale:
             ) from None
         if high <= low or step <= 0 or step > high - low:
             raise ScaleError(f"the scale {text!r} is empty: the lower number comes first, and the step fits between the two")
-        if (high - low) % step:
+        steps = round((high - low) / step)
+        if abs((high - low) / step - steps) > _ROUNDED_STEPS:
             raise ScaleError(f"steps of {float(step):g} do not lead from {float(low):g} to {float(high):g}")
-        count = (high - low) / step + 1
-        if count <= MAX_LEVELS:
-            return cls.discrete([float(low + step * index) for index in range(int(count))])
+        if steps < MAX_LEVELS and match[4] is None:
+            return cls.discrete([float(low + (high - low) * index / steps) for index in range(steps + 1)])
         if ratings is None:
             raise ScaleError(f"the scale {text!r} is continuous and takes its bins from ratings; none were given")
         return cls.continuous(ratings, float(low), float(high))
@@ -181,7 +185,7 @@ class RatingScale:
         return tuple(format_level(level) for level in self.levels)
 
     def describe(self) -> str:
-        """The scale in words that ``parse`` reads, for messages and reports."""
+        """The scale in words that ``parse`` reads, for messages and reports; numbers have six digits at most."""
         if self.is_continuous:
             return f"{self.low:g}..{self.high:g} (continuous)"
         steps = np.diff(self.levels)
