@@ -311,8 +311,9 @@ def _cuts_between(different: FloatArray) -> FloatArray:
     """Cuts halfway between different ratings, at most as many as bins have; both ends are cut off from the others."""
     halfway = (different[1:] + different[:-1]) / 2
     chosen = np.linspace(0, len(halfway) - 1, min(len(halfway), CONTINUOUS_BINS - 1)).round().astype(np.int64)
-    cuts: FloatArray = np.unique(halfway[chosen])
-    return cuts[(cuts > different[0]) & (cuts < different[-1])]  # halfway between neighbouring floats is one of them
+    cuts: FloatArray = halfway[np.unique(chosen)]
+    is_between: NDArray[np.bool_] = (cuts > different[0]) & (cuts < different[-1])  # not so halfway between neighbouring floats
+    return cuts.compress(is_between)
 
 
 def _customary_ends(low: float, high: float, step: float) -> tuple[float, float]:
