@@ -169,7 +169,7 @@ class Predictor:
         Raises:
             ModelFolderError: if the folder's record of it is missing or damaged.
         """
-        return self._recorded(lambda record: Contest.from_json({"judged_on": record["judged_on"], **record["test"]}))
+        return self._recorded(lambda record: Contest.from_json(record | record["test"]))  # older ones tell judged_on apart
 
     def notes(self) -> list[str]:
         """What to know of the model besides the contest, a sentence or two each.

@@ -345,7 +345,7 @@ def _is_copy(reviews: Reviews, kept: BooleanArray, *, has_ids: bool) -> BooleanA
     texts = reviews.joined()
     seen: set[tuple[Any, ...]] = set()
     for row in np.flatnonzero(kept):
-        key = (reviews.text[row].strip(), ratings[row], *(part[row] for part in parts))
+        key: tuple[Any, ...] = (reviews.text[row].strip(), ratings[row], *(part[row] for part in parts))
         if is_short(texts[row]):
             nobody = reviews.user is None or reviews.user[row] is None
             key += (
