@@ -129,7 +129,12 @@ def test_short_texts_are_copies_only_where_that_is_known(known: dict[str, list[A
 
 
 def test_long_texts_are_copies_whatever_their_id_and_time() -> None:
-    crawled = {"text": ["It broke after a week."] * 3, "stars": [1, 1, 2], "id": [1, 2, 3], "date": ["2020", "2021", "2022"]}
+    crawled: dict[str, list[Any]] = {
+        "text": ["It broke after a week."] * 3,
+        "stars": [1, 1, 2],
+        "id": [1, 2, 3],
+        "date": ["2020", "2021", "2022"],
+    }
     assert load(crawled).rows.tolist() == [0, 2]
 
 
