@@ -11,6 +11,7 @@ import pytest
 
 import ratecast
 from ratecast import Predictor, Review
+from ratecast.cli import run
 from ratecast.errors import ConfigError, DataError, ModelFolderError
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
@@ -106,7 +107,9 @@ def test_the_metric_is_remembered(fit_tiny: FitTiny, tmp_path: Path) -> None:
 
 
 def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> None:
-    fitted = fit_tiny(frame_of(1200), out=tmp_path / "model", use="user,shop", steps=2, validation_fraction=0.3)
+    named = frame_of(1200).rename({"user": "uid", "review": "said"})
+    columns = {"text_column": "said", "user_column": "uid"}
+    fitted = fit_tiny(named, out=tmp_path / "model", use="user,shop", steps=2, validation_fraction=0.3, **columns)
     assert fitted.effects is not None
     assert set(fitted.used) == {"user"}  # the shop says nothing
     text = "the food is fine"
@@ -117,8 +120,13 @@ def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> Non
     assert harsh < unknown < lenient
     assert [unknown, nobody] == pytest.approx([fitted.predict([text])[0].rating] * 2, rel=1e-9)
     table = pl.DataFrame({"text": [text, text], "user": ["reader01", "reader11"]})
-    np.testing.assert_allclose(fitted.predict(table).rating, [harsh, lenient])
-    np.testing.assert_allclose(ratecast.load(fitted.folder).predict(table).rating, [harsh, lenient])
+    named = pl.DataFrame({"said": [text, text], "uid": ["reader01", "reader11"], "text": "awful", "author": "reader01"})
+    for each in (table, named):  # found by their usual names, or by those that the model was fitted on
+        np.testing.assert_allclose(fitted.predict(each).rating, [harsh, lenient])
+        np.testing.assert_allclose(ratecast.load(fitted.folder).predict(each).rating, [harsh, lenient])
+    assert fitted.predict(table)[0].warnings == ()
+    lacking = "the model also uses 'user', which the table lacks: it counts as missing"
+    assert fitted.predict(table.drop("user"))[1].warnings == (lacking,)
 
 
 def test_the_rating_itself_cannot_be_used(fit_tiny: FitTiny, tmp_path: Path) -> None:
@@ -126,12 +134,22 @@ def test_the_rating_itself_cannot_be_used(fit_tiny: FitTiny, tmp_path: Path) -> 
         fit_tiny(frame_of(100), out=tmp_path / "model", use="stars")
 
 
-def test_without_a_test_part_validation_reviews_are_judged(fit_tiny: FitTiny, tmp_path: Path) -> None:
+def test_without_a_test_part_validation_reviews_are_judged(
+    fit_tiny: FitTiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fitted = fit_tiny(frame_of(300), out=tmp_path / "model", test_fraction=0.0, steps=2)
     metrics = json.loads((fitted.folder / "metrics.json").read_text())
     assert metrics["judged_on"] == "validation"
     assert any("No test part" in note for note in metrics["notes"])
     assert fitted.contest().model.metrics.reviews == 75
+    assert fitted.contest().judged_on == "validation"
+    assert "Measured on 75 validation reviews, which training was stopped by" in (fitted.folder / "README.md").read_text()
+    report = (fitted.folder / "report.html").read_text()
+    assert "75 validation reviews" in report
+    assert "All on the same validation reviews" in report
+    assert "test reviews" not in report
+    assert run(["inspect", str(fitted.folder)]) == 0
+    assert "On the validation reviews, which training was stopped by:" in capsys.readouterr().out
 
 
 def test_too_small_a_budget_gives_the_linear_model_and_says_so(fit_tiny: FitTiny, tmp_path: Path) -> None:

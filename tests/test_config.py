@@ -55,7 +55,9 @@ def test_all_faults_are_told_at_once() -> None:
         "split": {"by": "author"},
         "seed": True,
         "track": 5,
-        "backbone": {"max_tokens": 1.5},
+        "backbone": {"max_tokens": 1.5, "dropout": 2.0},
+        "strengthen": {"ensemble": 0},
+        "time_budget": "soon",
     }
     with pytest.raises(ConfigError) as caught:
         FitConfig.from_mapping(mapping)
@@ -67,6 +69,9 @@ def test_all_faults_are_told_at_once() -> None:
         "seed must be a whole number, found True",
         "track must be a table of settings, found 5",
         "backbone.max_tokens must be a whole number, found 1.5",
+        "dropout must be at least 0 and below 1, found 2.0",
+        "ensemble must be above 0, found 0",
+        "cannot read the duration 'soon'",
     ):
         assert part in message
 
@@ -110,6 +115,7 @@ def test_all_faults_are_told_at_once() -> None:
             {"by": "users", "epochs": "4", "time_budget": 600},
             "by must be one of random, .*epochs must be a number, found '4'",
         ),
+        ({"by": "users", "ensemble": 0}, "by must be one of random, .*ensemble must be above 0"),
         ({"learning_rat": 1.0, "sed": 1}, "did you mean 'learning_rate'.*did you mean 'seed'"),
     ],
 )

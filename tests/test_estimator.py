@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
 
 from ratecast import RatingEstimator
-from ratecast.errors import ConfigError
+from ratecast.errors import ConfigError, ModelFolderError
 
 GRADES = ("awful", "bad", "fine", "good", "great")
 LEVELS = np.random.default_rng(0).integers(0, 5, 150)
@@ -53,6 +53,15 @@ def test_fitted_estimator_survives_pickling(estimator: RatingEstimator) -> None:
     estimator.fit(TEXTS, RATINGS)
     again = pickle.loads(pickle.dumps(estimator))
     np.testing.assert_allclose(again.predict(TEXTS[:5]), estimator.predict(TEXTS[:5]))
+
+
+def test_an_estimator_whose_folder_holds_another_model_is_not_pickled(estimator: RatingEstimator, tmp_path: Path) -> None:
+    first = clone(estimator).set_params(out=tmp_path / "model").fit(TEXTS, RATINGS)
+    pickle.dumps(first)
+    second = clone(first).set_params(seed=1).fit(TEXTS, RATINGS)
+    with pytest.raises(ModelFolderError, match="holds another model than this estimator's"):
+        pickle.dumps(first)
+    pickle.dumps(second)
 
 
 def test_sample_weights_reach_the_model(estimator: RatingEstimator) -> None:

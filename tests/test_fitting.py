@@ -268,6 +268,33 @@ def test_without_time_to_train_the_backbone_is_not_asked_for(tmp_path: Path) -> 
     assert len(job.parts["train"]) == 39
 
 
+@pytest.mark.parametrize(
+    ("marks", "told", "test"),
+    [
+        (["train", "train", "test"], "divided as the column 'split' says", 20),
+        (["a", "b", "c"], "divided at random: the column 'split' does not say of all reviews whether they are for train", 6),
+    ],
+)
+def test_how_a_split_column_is_used_is_told(tmp_path: Path, marks: list[str], told: str, test: int) -> None:
+    reporter = Tasks()
+    frame = frame_of(60).with_columns(split=pl.Series(marks * 20))
+    config = FitConfig().with_values(time_budget="5s")
+    job = prepare_job(frame, out=tmp_path / "model", config=config, reporter=reporter)
+    assert any(line.startswith(told) for line in reporter.seen)
+    assert len(job.parts["test"]) == test
+    reporter.seen.clear()
+    prepare_job(frame, out=tmp_path / "model", config=config.with_values(by="random"), reporter=reporter)
+    assert not any(line.startswith("divided") for line in reporter.seen)
+
+
+def test_texts_that_no_encoding_holds_are_fitted(tmp_path: Path) -> None:
+    texts = [f"{text} \ud83d" for text in frame_of(60)["review"]]
+    config = FitConfig().with_values(time_budget="5s")
+    given: dict[str, Any] = {"ratings": frame_of(60)["stars"].to_numpy(), "weights": np.ones(60)}
+    job = prepare_job(None, texts, **given, out=tmp_path / "model", config=config, reporter=SilentReporter())
+    assert all(text.endswith(" \ufffd") for part in job.parts.values() for text in part.text)
+
+
 @pytest.mark.parametrize("scale", [None, "0..2000"])
 def test_the_bins_of_a_continuous_scale_are_those_of_the_training_ratings(tmp_path: Path, scale: str | None) -> None:
     ratings = np.random.default_rng(0).exponential(100, 300)

@@ -170,3 +170,12 @@ def test_columns_of_half_stars_and_of_a_continuous_scale() -> None:
 def test_probabilities_of_another_scale_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"expected probabilities of shape \(review, 3\), found \(1, 2\)"):
         Predictions(probabilities=np.ones((1, 2)) / 2, scale=STARS)
+
+
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    halves, whole = ["cut \ud83d off", "\ud83d\ude00", "\ude00"], ["cut \ufffd off", "\U0001f600", "\ufffd"]
+    assert Reviews.from_texts(halves).text.tolist() == whole
+    made = Reviews.from_reviews([Review(text=text, title=text) for text in halves] + [Review(text="a")])
+    assert made.text.tolist() == [*whole, "a"]
+    assert made.title is not None
+    assert made.title.tolist() == [*whole, None]

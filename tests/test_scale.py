@@ -24,6 +24,7 @@ HALVES = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
         ("5, 1, 3", (1, 3, 5)),
         ("0..0.3/0.1", (0, 0.1, 0.2, 0.3)),
         ("0..20", tuple(range(21))),
+        ("1..2/0.333", (1, 4 / 3, 5 / 3, 2)),
     ],
 )
 def test_parse(text: str, levels: tuple[float, ...]) -> None:
@@ -107,6 +108,18 @@ def test_continuous_scale_of_lumped_ratings_has_no_empty_bin() -> None:
     assert scale.levels[0] == pytest.approx(0.0, abs=1.0)
 
 
+@pytest.mark.parametrize("others", [30, 5, 2])
+@pytest.mark.parametrize("usual", [0.0, 100.0])
+def test_bins_of_ratings_that_are_nearly_all_equal(usual: float, others: int) -> None:
+    ratings = [usual] * 970 + list(np.linspace(7.1, 93.3, others))
+    scale = RatingScale.infer(ratings)
+    counts = np.bincount(scale.level_index(ratings))
+    assert len(scale) == min(others + 1, 20)
+    assert counts.min() > 0
+    assert counts.max() == 970  # the usual rating has a bin to itself
+    assert (scale.low, scale.high) == (min(ratings), max(ratings))
+
+
 def test_continuous_refuses_what_lies_outside() -> None:
     with pytest.raises(ScaleError, match=r"ratings from 0 to 120 do not fit the scale 0\.\.100"):
         RatingScale.parse("0..100", [0.0, 50.5, 120.0])
@@ -171,6 +184,17 @@ def test_description_reads_back(text: str) -> None:
     scale = RatingScale.parse(text)
     assert scale.describe() == text
     assert RatingScale.parse(scale.describe()) == scale
+
+
+def test_descriptions_of_other_scales_read_back() -> None:
+    thirds = RatingScale.infer(np.tile([1, 4 / 3, 5 / 3, 2], 20))
+    assert thirds.describe() == "1..2/0.333333"
+    assert RatingScale.parse(thirds.describe()).contains(thirds.levels).all()
+    for ratings in (np.arange(101.0), np.linspace(1, 5, 50)):
+        scale = RatingScale.continuous(ratings)
+        assert RatingScale.parse(scale.describe(), ratings) == scale
+    with pytest.raises(ScaleError, match="takes its bins from ratings"):
+        RatingScale.parse("1..5 (continuous)")
 
 
 def test_labels_are_short() -> None:

@@ -1,7 +1,7 @@
 """Measuring a model, beside its baselines, on rated reviews."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ratecast.combine.decide import decide
@@ -9,6 +9,7 @@ from ratecast.data import LoadedReviews, copy_groups
 from ratecast.evaluate.contest import Contest, run_contest
 from ratecast.evaluate.coverage import Coverage, interval_coverage
 from ratecast.evaluate.metrics import quadratic_weighted_kappa
+from ratecast.model.learned import learned_warning
 from ratecast.predict import Predictor
 from ratecast.progress import Reporter, SilentReporter
 from ratecast.scale import FloatArray, IntArray
@@ -27,6 +28,7 @@ class Assessment:
         coverage: how its prediction intervals did; None if it has none or they were fitted to these reviews.
         tuned_qwk: quadratic weighted kappa of ratings that are decided for it; None on a continuous scale, or if the thresholds
             were fitted to these reviews.
+        warnings: what to know before trusting the numbers.
     """
 
     contest: Contest
@@ -34,10 +36,12 @@ class Assessment:
     probabilities: FloatArray
     coverage: Coverage | None
     tuned_qwk: float | None
+    warnings: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """What stands below the table: intervals, and the ratings that are decided for QWK."""
-        found = [] if self.coverage is None else [f"Prediction intervals: {self.coverage.summary()}."]
+        """What stands below the table: warnings, intervals, and the ratings that are decided for QWK."""
+        found = [f"Note: {warning}." for warning in self.warnings]
+        found += [] if self.coverage is None else [f"Prediction intervals: {self.coverage.summary()}."]
         if self.tuned_qwk is not None:
             found.append(f"Ratings decided for QWK (--optimise qwk) reach a QWK of {self.tuned_qwk:.3f}.")
         return found
@@ -54,16 +58,19 @@ def assess(predictor: Predictor, loaded: LoadedReviews, *, seed: int = 0, report
 
     Raises:
         DataError: if a review has no rating.
+        ModelFolderError: if a file of the baselines, or the record of what the model learned from, is missing or damaged.
     """
     shown = reporter or SilentReporter()
     ratings = loaded.reviews.rated()
     texts = loaded.reviews.joined()
+    warnings = learned_warning("the model", predictor.folder, predictor.manifest, texts)
     members = predictor.members(texts, shown)
     entries = {
         name: members[name] if name in members else model.probabilities(texts) for name, model in predictor.baselines().items()
     }
     entries[MODEL_NAME] = predictor.combined(members, loaded.reviews)
-    return assess_probabilities(predictor, ratings, entries, groups=copy_groups(texts), seed=seed)
+    found = assess_probabilities(predictor, ratings, entries, groups=copy_groups(texts), seed=seed)
+    return replace(found, warnings=tuple(warnings))
 
 
 def assess_probabilities(
@@ -72,7 +79,7 @@ def assess_probabilities(
     entries: Mapping[str, FloatArray],
     *,
     seconds: Mapping[str, float] | None = None,
-    answers: bool = True,
+    judged_on: str = "test",
     groups: IntArray | None = None,
     seed: int = 0,
 ) -> Assessment:
@@ -83,18 +90,22 @@ def assess_probabilities(
         ratings: true ratings, shape ``(review,)``.
         entries: probabilities by name, shape ``(review, level)``; the model's under `MODEL_NAME`.
         seconds: what fitting each entry took, where known.
-        answers: whether intervals and thresholds are measured; they must not have been fitted to these reviews.
+        judged_on: what the reviews are: "test", or "validation", which intervals and thresholds were fitted to, so that these
+            are not measured.
         groups: group number of each review that is resampled whole, as for `bootstrap`.
         seed: seed of the bootstrap.
     """
     scale, found = predictor.scale, entries[MODEL_NAME]
     intervals, coverage, kappa = predictor.intervals, None, None
+    answers = judged_on == "test"
     if intervals is not None and answers:
         coverage = interval_coverage(ratings, intervals.intervals(found, scale), intervals.coverage)
     if not scale.is_continuous and answers:
         kappa = quadratic_weighted_kappa(ratings, decide(found, scale, "qwk", predictor.thresholds), scale)
     return Assessment(
-        contest=run_contest(ratings, entries, scale, model=MODEL_NAME, seconds=seconds, groups=groups, seed=seed),
+        contest=run_contest(
+            ratings, entries, scale, model=MODEL_NAME, seconds=seconds, groups=groups, judged_on=judged_on, seed=seed
+        ),
         ratings=ratings,
         probabilities=found,
         coverage=coverage,

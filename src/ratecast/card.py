@@ -13,7 +13,7 @@ def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: S
     Args:
         folder: the model folder.
         manifest: what the model is.
-        contest: what it is worth on test reviews, beside its baselines.
+        contest: what it is worth beside its baselines.
         data_lines: the data report.
         notes: what else to know.
     """
@@ -39,7 +39,7 @@ def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: S
         "",
         "## Worth",
         "",
-        f"Measured on {contest.entries[-1].metrics.reviews} test reviews that were used for nothing else. {contest.verdict()}",
+        f"Measured on {contest.model.metrics.reviews} {contest.judged_on} reviews, {_use(contest)}. {contest.verdict()}",
         "",
         *("| " + " | ".join(row) + " |" for row in table),
         "",
@@ -58,6 +58,13 @@ def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: S
         "",
     ]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _use(contest: Contest) -> str:
+    """What else the reviews of the table were used for."""
+    if contest.judged_on == "test":
+        return "which were used for nothing else"
+    return "which training was stopped by: no test part was set apart, so that the numbers flatter a little"
 
 
 def _privacy(manifest: Manifest) -> list[str]:

@@ -1,14 +1,11 @@
 """Comparing loaded models on rated reviews."""
 
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-
-import numpy as np
+from collections.abc import Mapping
 
 from ratecast.data import LoadedReviews, copy_groups
 from ratecast.errors import DataError, ScaleError
 from ratecast.evaluate.comparison import Comparison, check_metric, run_comparison
+from ratecast.model.learned import learned_warning
 from ratecast.predict import Predictor
 from ratecast.progress import Reporter, SilentReporter
 from ratecast.scale import RatingScale
@@ -35,14 +32,16 @@ def compare(
         DataError: if there are fewer than two models, a review has no rating, or the metric is unknown or not defined on the
             scale.
         ScaleError: if the models predict on different scales.
+        ModelFolderError: if the record of what a model learned from is missing or damaged.
     """
     shown = reporter or SilentReporter()
     scale = shared_scale(models)
     check_metric(metric, scale)
     ratings = loaded.reviews.rated()
-    warnings = [warning for name, model in models.items() for warning in _trained_on(name, model, loaded)]
+    texts = loaded.reviews.joined()
+    warnings = [line for name, model in models.items() for line in learned_warning(name, model.folder, model.manifest, texts)]
     probabilities = {name: model.predict(loaded.reviews, reporter=shown).probabilities for name, model in models.items()}
-    groups = copy_groups(loaded.reviews.joined())
+    groups = copy_groups(texts)
     return run_comparison(ratings, probabilities, scale, metric=metric, warnings=warnings, groups=groups, seed=seed)
 
 
@@ -68,20 +67,3 @@ def shared_scale(models: Mapping[str, Predictor]) -> RatingScale:
             "them on the same training reviews (ratecast fit --by column keeps a split)"
         )
     raise ScaleError(f"the models predict on different scales ({each}); fit them with the same one (ratecast fit --scale)")
-
-
-def _trained_on(name: str, model: Predictor, loaded: LoadedReviews) -> Iterable[str]:
-    """A warning if the model was fitted on the very file that the reviews are from, and learned from some of them."""
-    source = loaded.report.source
-    if model.manifest.about.get("source") != source or not Path(source).exists():
-        return
-    try:
-        split = json.loads((model.folder / "split.json").read_text(encoding="utf-8"))
-        learned = np.isin(loaded.reviews.id.astype(str), np.asarray(split["train"] + split["validation"], dtype=str))
-    except (OSError, ValueError, LookupError, TypeError):
-        return  # only the warning needs the file; the model itself is whole
-    if learned.any():
-        yield (
-            f"{name} was fitted on {source}: {learned.sum()} of these {len(learned)} reviews took part, and on them it looks "
-            "better than it is; compare on reviews that no model has seen"
-        )

@@ -15,8 +15,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
 from ratecast.config import FitConfig, setting_names
-from ratecast.errors import ConfigError
+from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.fitting import fit
+from ratecast.model.store import read_manifest
 from ratecast.predict import Predictor, load
 from ratecast.progress import ConsoleReporter, SilentReporter
 from ratecast.scale import FloatArray
@@ -112,7 +113,7 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state = {"out": self.out, "verbose": self.verbose, "_settings": self._settings}
-        return state | ({"folder": _packed(self._fitted().folder)} if hasattr(self, "model_") else {})
+        return state | ({"folder": _packed(self._fitted())} if hasattr(self, "model_") else {})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         packed = state.pop("folder", None)
@@ -133,9 +134,14 @@ def _defaults() -> dict[str, Any]:
     }
 
 
-def _packed(folder: Path) -> bytes:
+def _packed(model: Predictor) -> bytes:
+    if read_manifest(model.folder) != model.manifest:
+        raise ModelFolderError(
+            f"{model.folder} holds another model than this estimator's, which was fitted before: fit again, or give every "
+            "estimator a folder of its own as out"
+        )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for path in sorted(folder.iterdir()):
+        for path in sorted(model.folder.iterdir()):
             archive.write(path, path.name)
     return buffer.getvalue()

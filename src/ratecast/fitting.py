@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import arro3.core
 from numpy.typing import ArrayLike
 
 from ratecast.baseline import Baseline
@@ -16,7 +15,8 @@ from ratecast.combine.decide import check_optimise
 from ratecast.combine.stack import Columns, Stack, fit_stack
 from ratecast.config import FitConfig, PretrainConfig, parse_duration
 from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
-from ratecast.data.split import judged_reviews, stopping_rows
+from ratecast.data.split import division, judged_reviews, stopping_rows
+from ratecast.data.table import build_table
 from ratecast.errors import DataError, require
 from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import write_components, write_documents
@@ -107,6 +107,12 @@ def prepare_job(
         from ratecast.train.check import check_finetuning
 
         check_finetuning(config, scale, loaded.reviews.rated())
+    if config.split.by is None and (column := loaded.report.columns.split) is not None:
+        reporter.tell(
+            f"divided as the column {column!r} says"
+            if division(loaded.reviews, config.split) == "column"
+            else f"divided at random: the column {column!r} does not say of all reviews whether they are for train or for test"
+        )
     split = split_reviews(loaded.reviews, config.split, scale, config.seed)
     parts = {name: loaded.reviews.take(getattr(split, name)) for name in ("train", "validation", "test")}
     if scale.is_continuous:  # its range is that of all reviews, its bins those of the training reviews alone
@@ -263,13 +269,10 @@ def _load(
         raise DataError("found weights beside a table of reviews; expected them in a column of it: name it as weight_column")
     if texts is not None and ratings is not None:
         reviews = Reviews.from_texts(texts if isinstance(texts, str) else list(texts), ratings, weights)
-        columns: dict[str, Any] = {
-            "text": arro3.core.Array(list(reviews.text), arro3.core.DataType.utf8()),
-            "rating": arro3.core.Array(reviews.rated()),
-        }
+        columns: dict[str, list[Any]] = {"text": reviews.text.tolist(), "rating": reviews.rated().tolist()}
         if reviews.weight is not None:
-            columns["weight"] = arro3.core.Array(reviews.weight)
-        source = arro3.core.Table.from_pydict(columns)
+            columns["weight"] = reviews.weight.tolist()
+        source = build_table(columns)
         named = {f"{role}_column": role if role in columns else None for role in ("text", "rating", "weight")}
         config = config.with_values(**named)
     if source is None:

@@ -12,6 +12,7 @@ from ratecast.combine.stack import Stack
 from ratecast.evaluate.page import write_page
 from ratecast.evaluate.report import CurvePoint, write_report
 from ratecast.job import Job
+from ratecast.model.learned import save_learned
 from ratecast.model.store import Component, Manifest, create_component, package_versions, write_json, write_manifest
 from ratecast.predict import METRICS_FILE
 from ratecast.verdict import GRAPH, Verdict
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from ratecast.train.finetune import FineTuned
 
 _PACKAGES: Final = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy", "scikit-learn")
+
+_READ: Final = ("text", "rating", "title", "user", "item", "category")
+"""Columns that predicting and evaluating read too, by role."""
 
 
 def write_components(
@@ -33,12 +37,14 @@ def write_components(
         sample = job.parts["validation"].joined()[:8]
         exported = list(export_rater(tuned.rater, tuned.backbone.encoder, new, sample, name=GRAPH, adapter=tuned.adapter))
     kept = [create_component(new, name, made.kind, made.model.save(new, name)) for name, made in baselines.items()]
+    learned = save_learned(new, [text for name in ("train", "validation") for text in job.parts[name].joined()])
     manifest = Manifest(
         scale=job.scale,
-        components=(*stack.save(new), *exported, *kept),
+        components=(*stack.save(new), *exported, *kept, learned),
         chain=stack.chain,
         baselines=tuple(baselines),
         about=_about(job, tuned if exported else None),
+        columns={role: name for role, name in job.report.columns.roles().items() if role in _READ},
     )
     write_manifest(new, manifest)
     return manifest

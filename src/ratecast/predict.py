@@ -122,8 +122,9 @@ class Predictor:
             ``model.predict(["Great phone, poor battery"])[0].rating``
         """
         self.check_answer(coverage=coverage, optimise=optimise)
-        batch = as_reviews(reviews, self.used)
+        batch, lacking = as_reviews(reviews, self.used, self.manifest.columns)
         probabilities, warnings = self._explained(batch, reporter)
+        warnings = warnings if lacking is None else tuple((*of_review, lacking) for of_review in warnings)
         decided = decide(probabilities, self.scale, optimise or self.optimise, self.thresholds)
         found = Predictions(probabilities=probabilities, scale=self.scale, id=batch.id, warnings=warnings, decided=decided)
         if self.intervals is None:
@@ -169,7 +170,7 @@ class Predictor:
         Raises:
             ModelFolderError: if the folder's record of it is missing or damaged.
         """
-        return self._recorded(lambda record: Contest.from_json(record["test"]))
+        return self._recorded(lambda record: Contest.from_json(record | record["test"]))  # older ones tell judged_on apart
 
     def notes(self) -> list[str]:
         """What to know of the model besides the contest, a sentence or two each.
@@ -257,14 +258,23 @@ def _with_unknown(notes: tuple[str, ...], fraction: float) -> tuple[str, ...]:
     return (*notes, f"{fraction:.0%} of the text's tokens are unknown to the model's backbone")
 
 
-def as_reviews(reviews: Any, used: Mapping[str, Kind] | None = None) -> Reviews:
-    """Reviews from texts, single reviews or a frame; of a frame also the used columns."""
+def as_reviews(
+    reviews: Any, used: Mapping[str, Kind] | None = None, known: Mapping[str, str] | None = None
+) -> tuple[Reviews, str | None]:
+    """Reviews from texts, single reviews or a frame, and what to know of used columns that a frame lacks.
+
+    Args:
+        reviews: what `Predictor.predict` takes.
+        used: columns of a frame that the model uses, as for `load_reviews`.
+        known: names of the columns that the model was fitted on, as for `load_reviews`.
+    """
     if isinstance(reviews, Reviews):
-        return reviews
+        return reviews, None
     if isinstance(reviews, np.ndarray) and reviews.ndim == 1:
         reviews = reviews.tolist()
     if isinstance(reviews, Sequence) and not isinstance(reviews, str) and all(isinstance(review, Review) for review in reviews):
-        return Reviews.from_reviews(reviews)
+        return Reviews.from_reviews(reviews), None
     if isinstance(reviews, str | list | tuple):
-        return Reviews.from_texts(reviews)
-    return load_reviews(reviews, need_rating=False, drop_duplicates=False, used=used or {}).reviews
+        return Reviews.from_texts(reviews), None
+    loaded = load_reviews(reviews, need_rating=False, drop_duplicates=False, used=used or {}, known=known)
+    return loaded.reviews, loaded.lacking

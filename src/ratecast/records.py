@@ -91,14 +91,15 @@ class Reviews:
                 raise DataError(f"text {row} is of type {type(text).__name__}; expected a string")
         rating = None if ratings is None else np.asarray(ratings, dtype=np.float64)
         weight = None if weights is None else np.asarray(weights, dtype=np.float64)
-        return cls(text=strings(texts), rating=rating, weight=weight)
+        return cls(text=strings(map(whole_text, texts)), rating=rating, weight=weight)
 
     @classmethod
     def from_reviews(cls, reviews: Sequence[Review]) -> "Reviews":
         """Batch of single reviews; a column that no review fills stays None."""
-        columns: dict[str, Any] = {"text": strings(review.text for review in reviews)}
+        columns: dict[str, Any] = {"text": strings(whole_text(review.text) for review in reviews)}
         for name in ("title", "item", "user", "category"):
-            column = strings(getattr(review, name) for review in reviews)
+            cells = (getattr(review, name) for review in reviews)
+            column = strings(cell and whole_text(cell) for cell in cells)
             if any(value is not None for value in column):
                 columns[name] = column
         ids = strings(str(row) if review.id is None else review.id for row, review in enumerate(reviews))
@@ -266,6 +267,15 @@ def _as_number(label: str | None) -> float:
         return float(label or "nan")
     except ValueError:
         return float("nan")
+
+
+def whole_text(text: str) -> str:
+    """The text with U+FFFD in place of half a surrogate pair, which no encoding can hold; two halves become their character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def strings(values: Any) -> StringArray:

@@ -20,7 +20,10 @@ CONTINUOUS_BINS: Final = 20
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles that are written for a continuous scale, in place of a probability for each level."""
 
-_RANGE = re.compile(r"^\s*(-?[\d.]+)\s*\.\.\s*(-?[\d.]+)\s*(?:/\s*([\d.]+))?\s*$")
+_ROUNDED_STEPS: Final = 0.01
+"""How far the steps that lead from end to end may be from a whole number, since a third is written as 0.333."""
+
+_RANGE = re.compile(r"^\s*(-?[\d.]+)\s*\.\.\s*(-?[\d.]+)\s*(?:/\s*([\d.]+))?\s*(\(continuous\))?\s*$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,8 @@ class RatingScale:
     def continuous(cls, ratings: ArrayLike, low: float | None = None, high: float | None = None) -> "RatingScale":
         """Continuous scale whose bins hold about equally many of the given training ratings.
 
+        Where nearly all ratings are equal, the bins hold about equally many different ones.
+
         Args:
             ratings: training ratings, shape ``(review,)``.
             low: lowest possible rating; the lowest seen by default.
@@ -93,6 +98,7 @@ class RatingScale:
             raise ScaleError(f"ratings from {values.min():g} to {values.max():g} do not fit the scale {low:g}..{high:g}")
         cuts = np.unique(np.quantile(values, np.linspace(0, 1, CONTINUOUS_BINS + 1)[1:-1]))
         cuts = cuts[(cuts > values.min()) & (cuts > low) & (cuts < high)]
+        cuts = cuts if len(cuts) else _cuts_between(np.unique(values))
         edges = np.concatenate([[low], cuts, [high]])
         index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
         filled = np.unique(index)  # a bin that no rating falls into is joined to the one below it
@@ -109,7 +115,8 @@ class RatingScale:
 
         Args:
             text: ``1..5`` (whole steps), ``1..5/0.5`` (steps of a half), ``1,2,4,5`` (explicit levels). A range of more
-                than 21 levels, such as ``0..100``, is continuous.
+                than 21 levels, such as ``0..100``, is continuous, as is ``1..5 (continuous)``. A step may be rounded, as in
+                ``1..3/0.333``.
             ratings: training ratings, which a continuous scale takes its bins from.
 
         Raises:
@@ -127,11 +134,11 @@ class RatingScale:
             ) from None
         if high <= low or step <= 0 or step > high - low:
             raise ScaleError(f"the scale {text!r} is empty: the lower number comes first, and the step fits between the two")
-        if (high - low) % step:
+        steps = round((high - low) / step)
+        if abs((high - low) / step - steps) > _ROUNDED_STEPS:
             raise ScaleError(f"steps of {float(step):g} do not lead from {float(low):g} to {float(high):g}")
-        count = (high - low) / step + 1
-        if count <= MAX_LEVELS:
-            return cls.discrete([float(low + step * index) for index in range(int(count))])
+        if steps < MAX_LEVELS and match[4] is None:
+            return cls.discrete([float(low + (high - low) * index / steps) for index in range(steps + 1)])
         if ratings is None:
             raise ScaleError(f"the scale {text!r} is continuous and takes its bins from ratings; none were given")
         return cls.continuous(ratings, float(low), float(high))
@@ -178,7 +185,7 @@ class RatingScale:
         return tuple(format_level(level) for level in self.levels)
 
     def describe(self) -> str:
-        """The scale in words that ``parse`` reads, for messages and reports."""
+        """The scale in words that ``parse`` reads, for messages and reports; numbers have six digits at most."""
         if self.is_continuous:
             return f"{self.low:g}..{self.high:g} (continuous)"
         steps = np.diff(self.levels)
@@ -298,6 +305,15 @@ def format_level(level: float) -> str:
 def _centre(ratings: FloatArray) -> float:
     """Mean rating of a bin; summing rounds, which must not carry it out of the bin."""
     return float(np.clip(ratings.mean(), ratings.min(), ratings.max()))
+
+
+def _cuts_between(different: FloatArray) -> FloatArray:
+    """Cuts halfway between different ratings, at most as many as bins have; both ends are cut off from the others."""
+    halfway = (different[1:] + different[:-1]) / 2
+    chosen = np.linspace(0, len(halfway) - 1, min(len(halfway), CONTINUOUS_BINS - 1)).round().astype(np.int64)
+    cuts: FloatArray = halfway[np.unique(chosen)]
+    is_between: NDArray[np.bool_] = (cuts > different[0]) & (cuts < different[-1])  # not so halfway between neighbouring floats
+    return cuts.compress(is_between)
 
 
 def _customary_ends(low: float, high: float, step: float) -> tuple[float, float]:

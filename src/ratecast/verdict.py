@@ -76,7 +76,7 @@ def judge(
         reviews.rated(),
         entries | {MODEL_NAME: found},
         seconds=seconds,
-        answers=job.judged_name == "test",
+        judged_on=job.judged_name,
         groups=copy_groups(reviews.joined()),
         seed=job.config.seed,
     )

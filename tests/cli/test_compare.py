@@ -13,8 +13,8 @@ from ratecast.data.write import write_table
 from ratecast.errors import DataError, ScaleError
 
 
-def altered(model: Path, folder: Path, *, max_tokens: int | None = None, scale: str | None = None, source: str = "") -> Path:
-    """A copy of the model that reads fewer tokens, predicts on another scale of five levels or comes from another table."""
+def altered(model: Path, folder: Path, *, max_tokens: int | None = None, scale: str | None = None) -> Path:
+    """A copy of the model that reads fewer tokens or predicts on another scale of five levels."""
     shutil.copytree(model, folder)
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     if max_tokens:
@@ -22,16 +22,16 @@ def altered(model: Path, folder: Path, *, max_tokens: int | None = None, scale: 
         graph["settings"]["text"]["max_tokens"] = max_tokens
     if scale:
         manifest["scale"] = ratecast.RatingScale.parse(scale).to_json()
-    manifest["about"]["source"] = source
     (folder / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 
 
 @pytest.fixture
 def rated(tiny_reviews: tuple[list[str], list[float]], tmp_path: Path) -> Path:
+    """A table of the tiny reviews, ten of them twice."""
     texts, ratings = tiny_reviews
     path = tmp_path / "held_out.csv"
-    write_table(build_table({"body": texts, "stars": ratings}), path)
+    write_table(build_table({"body": texts + texts[:10], "stars": ratings + ratings[:10]}), path)
     return path
 
 
@@ -54,7 +54,7 @@ def test_both_tables_and_the_verdict_are_printed(
     assert [row.split()[0] for row in rows][:3] == ["RMSE", "MSE", "MAE"]
     assert verdict.startswith(f"{best} is ")
     assert "constant" not in captured.out
-    assert "120 read, 120 kept" in captured.err
+    assert "130 read, 130 kept" in captured.err
 
 
 def test_the_numbers_are_those_of_the_library(tiny_model: Path, short: Path, rated: Path, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_numbers_are_those_of_the_library(tiny_model: Path, short: Path, rat
     assert run(["compare", str(rated), str(short), str(tiny_model), "--metric", "mae", "--out", str(out)]) == 0
     content = json.loads(out.read_text(encoding="utf-8"))
     models = {"short": ratecast.load(short), "tiny": ratecast.load(tiny_model)}
-    loaded = load_reviews(rated, need_rating=True, scale=models["tiny"].scale)
+    loaded = load_reviews(rated, need_rating=True, drop_duplicates=False, scale=models["tiny"].scale)
     expected = compare(models, loaded, metric="mae")
     assert content["verdict"] == expected.verdict()
     assert content["metric"] == "mae"
@@ -80,7 +80,7 @@ def test_a_page_is_written_for_three_models(
     assert "(Bonferroni)" in shown
     text = report.read_text(encoding="utf-8")
     assert "(Bonferroni)" in text
-    assert "120 read, 120 kept" in text
+    assert "130 read, 130 kept" in text
 
 
 def test_models_of_one_name_are_called_by_their_paths(
@@ -94,15 +94,20 @@ def test_models_of_one_name_are_called_by_their_paths(
 
 
 def test_reviews_that_a_model_learned_from_are_told(
-    tiny_model: Path, short: Path, rated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_model: Path, short: Path, rated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     split = json.loads((tiny_model / "split.json").read_text(encoding="utf-8"))
-    learned = len(split["train"]) + len(split["validation"])
-    same = altered(tiny_model, tmp_path / "same", source=str(rated))
-    assert run(["compare", str(same), str(short), str(rated)]) == 0
+    ids = {int(name) for name in split["train"] + split["validation"]}
+    learned = len(ids) + len(ids & set(range(10)))  # the table has ten reviews twice
+    manifest = json.loads((short / "model.json").read_text(encoding="utf-8"))
+    manifest["components"] = [part for part in manifest["components"] if part["kind"] != "learned"]
+    (short / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert run(["compare", str(tiny_model), str(short), str(rated)]) == 0
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
-    assert len(notes) == 1
-    assert notes[0].startswith(f"note: same was fitted on {rated}: {learned} of these 120 reviews took part")
+    assert notes[0].startswith(f"note: tiny learned from {learned} of these 130 reviews when it was fitted")
+    assert notes[1:] == [
+        "note: short is of an earlier version of ratecast, which did not record whether it learned from these reviews"
+    ]
 
 
 def test_what_cannot_be_compared_is_told_in_one_line(

@@ -58,6 +58,11 @@ def test_a_rating_column_that_is_there_is_left_alone(tmp_path: Path) -> None:
     table = read_table(path).table
     assert table["rating"].to_pylist() == [3]
     assert table["stated_rating"].to_pylist() == [7.0]
+    path.write_text("text,rating,stated_rating\nFine. 7/10,3,4\nNothing,2,1\n", encoding="utf-8")
+    assert run(["harvest", str(path), "--out", str(path)]) == 0
+    table = read_table(path).table
+    assert table["stated_rating"].to_pylist() == [4]
+    assert table["stated_rating_2"].to_pylist() == [7.0]
 
 
 @pytest.mark.parametrize(

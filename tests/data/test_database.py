@@ -77,6 +77,16 @@ def test_what_is_no_database_is_told(tmp_path: Path) -> None:
             read_table(path, query=query)
 
 
+def test_a_damaged_database_is_told(database: Path) -> None:
+    content = bytearray(database.read_bytes())
+    content[100:600] = b"\xff" * 500  # the page that names the tables
+    database.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as an SQLite database"):
+        read_table(database)
+    with pytest.raises(DataError, match=r"the query on .* failed: .*; tables: not readable"):
+        read_table(database, query="SELECT text FROM reviews")
+
+
 def test_a_database_without_tables_is_told(tmp_path: Path) -> None:
     path = tmp_path / "empty.sqlite"
     path.write_bytes(b"")

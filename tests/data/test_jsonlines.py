@@ -57,6 +57,7 @@ def test_nothing_usable_is_refused(tmp_path: Path, text: str) -> None:
         read(tmp_path, text)
 
 
-def test_a_cut_off_list_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ['[{"text": "a"}, {"te', "[" * 200_000, f"[{'1' * 10_000}]"])
+def test_a_damaged_list_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match="damaged JSON list"):
-        read(tmp_path, '[{"text": "a"}, {"te')
+        read(tmp_path, text)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ratecast.config import SplitBy, SplitConfig
-from ratecast.data.split import Split, judged_reviews, sampled_rows, split_reviews
+from ratecast.data.split import Split, division, judged_reviews, sampled_rows, split_reviews
 from ratecast.errors import DataError
 from ratecast.records import Reviews, strings
 from ratecast.scale import RatingScale
@@ -159,6 +159,28 @@ def test_a_part_that_the_column_does_not_name_is_taken_from_training(mark: str, 
     assert (len(split.validation), len(split.test)) == (validation, test)
 
 
+@pytest.mark.parametrize(
+    ("marks", "by"),
+    [
+        (["train", "Test "], "column"),
+        (["train", "dev"], "column"),
+        (["train", "train"], "random"),  # the training part of a larger table
+        (["dev", "test"], "random"),
+        (["train", "holdout"], "random"),
+        (["train", None], "random"),
+        (["0", "1"], "random"),
+        (None, "random"),
+    ],
+)
+def test_a_column_divides_by_itself_where_it_says_all(marks: list[str | None] | None, by: SplitBy) -> None:
+    reviews = made_reviews(count=60)
+    marked = replace(reviews, split=None if marks is None else strings(marks * 30))
+    assert division(marked, SplitConfig()) == by
+    assert division(marked, SplitConfig(by="user")) == "user"
+    found, expected = (split_reviews(marked, config, SCALE, seed=0) for config in (SplitConfig(), SplitConfig(by=by)))
+    np.testing.assert_array_equal(found.test, expected.test)
+
+
 def test_column_with_other_words_or_no_column_is_told() -> None:
     reviews = made_reviews(count=30)
     marked = replace(reviews, split=strings(["train", "holdout", "test"] * 10))
@@ -185,6 +207,15 @@ def test_large_groups_alone_fill_every_part() -> None:
     reviews = Reviews.from_texts(texts, np.tile([1.0, 5.0], 50))
     split = split_reviews(reviews, SplitConfig(), SCALE, seed=0)
     assert [len(split.train), len(split.validation), len(split.test)] == [50, 25, 25]
+
+
+@pytest.mark.parametrize(("test_fraction", "parts"), [(0.7, [10, 20, 70]), (0.78, [10, 12, 78])])
+def test_a_large_test_part_leaves_a_tenth_for_training(test_fraction: float, parts: list[int]) -> None:
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(WORDS, 10)) for _ in range(100)]
+    reviews = Reviews.from_texts(texts, np.tile([1.0, 5.0], 50))
+    split = split_reviews(reviews, SplitConfig(test_fraction=test_fraction), SCALE, seed=0)
+    assert [len(split.train), len(split.validation), len(split.test)] == parts
 
 
 def test_no_test_part_is_made_when_none_is_wanted() -> None:

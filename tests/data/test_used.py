@@ -120,6 +120,18 @@ def test_a_table_that_lacks_what_a_model_uses_is_read_all_the_same() -> None:
     assert load(None, {"user": "label"}).lacking is None
 
 
+def test_columns_that_a_model_was_fitted_on_are_found_by_their_names() -> None:
+    known = {"text": "body2", "user": "uid", "item": "absent", "rating": "points"}
+    frame = build_table({"text": ["short", "note"], "body2": ["a phone", "a room"], "uid": ["u", "v"], "stars": [1, 5]})
+    loaded = load_reviews(frame, need_rating=False, used={"user": "label", "item": "label"}, known=known)
+    assert loaded.reviews.text.tolist() == ["a phone", "a room"]
+    assert loaded.reviews.user is not None
+    assert loaded.reviews.user.tolist() == ["u", "v"]
+    assert (loaded.report.columns.rating, loaded.report.columns.item) == ("stars", None)
+    given = load_reviews(frame, ColumnsConfig(title_column="body2"), need_rating=False, known=known)
+    assert (given.report.columns.text, given.report.columns.title) == ("text", "body2")
+
+
 def test_what_a_column_holds_is_not_judged_anew_for_a_fitted_model() -> None:
     kinds: dict[str, Kind] = {"helpful": "label", "colour": "number"}
     reviews = load(None, kinds).reviews

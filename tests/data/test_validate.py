@@ -25,12 +25,12 @@ def load(columns: dict[str, list[Any]], config: ColumnsConfig | None = None, **o
 def test_rows_are_dropped_with_reasons() -> None:
     loaded = load(
         {
-            "text": ["good", "", None, "  ", "unrated", "nan", "inf", "bad", "good", "fine", "word"],
+            "text": ["it was so good", "", None, "  ", "unrated", "nan", "inf", "bad", "it was so good", "fine", "word"],
             "stars": ["5", "4", "3", "2", None, "NaN", "inf", "1", "5", "4,5", "ok"],
         }
     )
     assert loaded.report.dropped == {"no text": 3, "no rating": 1, "rating is not a number": 3, "duplicate": 1}
-    assert loaded.reviews.text.tolist() == ["good", "bad", "fine"]
+    assert loaded.reviews.text.tolist() == ["it was so good", "bad", "fine"]
     assert loaded.reviews.rated().tolist() == [5.0, 1.0, 4.5]
     assert loaded.rows.tolist() == [0, 7, 9]
     assert loaded.rows.dtype == np.int64
@@ -98,17 +98,50 @@ def test_too_few_reviews_are_refused_with_the_reasons() -> None:
 
 
 def test_duplicates_need_the_same_user_and_item() -> None:
-    columns: dict[str, list[Any]] = {"text": ["a", "a ", "a", "a", "a"], "stars": [1, 1, 2, 1, 1]}
+    columns: dict[str, list[Any]] = {
+        "text": [f"it broke at once{end}" for end in ("", " ", "", "", "")],
+        "stars": [1, 1, 2, 1, 1],
+    }
     assert load(columns).report.dropped == {"duplicate": 3}
     loaded = load(columns | {"user": ["u", "u", "u", "v", None], "item": ["i"] * 5, "title": ["t"] * 5})
     assert loaded.rows.tolist() == [0, 2, 3, 4]
     assert len(load(columns, drop_duplicates=False).reviews) == 5
 
 
+SHORT: dict[str, list[Any]] = {"text": ["good", "good ", "good", "good", "bad"], "stars": [5, 5, 5, 4, 1]}
+
+
+@pytest.mark.parametrize(
+    ("known", "kept"),
+    [
+        ({}, [0, 1, 2, 3, 4]),  # nobody knows who wrote them
+        ({"user": ["u", "v", "u", "u", "u"]}, [0, 1, 3, 4]),
+        ({"user": [None, None, "u", "u", "u"]}, [0, 1, 2, 3, 4]),
+        ({"review_id": ["r1", "r2", "r1", "r1", "r5"]}, [0, 1, 3, 4]),
+        ({"review_id": ["r1", "r2", "r3", "r4", "r5"], "user": ["u"] * 5}, [0, 1, 2, 3, 4]),
+        ({"date": ["2020-01-01"] * 5}, [0, 1, 2, 3, 4]),
+        ({"date": ["2020-01-01", "2020-01-02", "2020-01-01", "2020-01-01", "2020-01-01"], "user": ["u"] * 5}, [0, 1, 3, 4]),
+        ({"title": ["It broke at once"] * 5}, [0, 3, 4]),  # together they are long
+    ],
+)
+def test_short_texts_are_copies_only_where_that_is_known(known: dict[str, list[Any]], kept: list[int]) -> None:
+    assert load(SHORT | known).rows.tolist() == kept
+
+
+def test_long_texts_are_copies_whatever_their_id_and_time() -> None:
+    crawled: dict[str, list[Any]] = {
+        "text": ["It broke after a week."] * 3,
+        "stars": [1, 1, 2],
+        "id": [1, 2, 3],
+        "date": ["2020", "2021", "2022"],
+    }
+    assert load(crawled).rows.tolist() == [0, 2]
+
+
 def test_the_same_text_with_different_ratings_is_kept_and_counted() -> None:
     loaded = load({"text": ["a", "a", "b", "c", "c ", "d", "d "], "stars": [1, 2, 3, 4, 5, 3, 3]})
     assert loaded.report.conflicting_texts == 2
-    assert len(loaded.reviews) == 6
+    assert len(loaded.reviews) == 7
 
 
 def test_predicting_keeps_every_row() -> None:
@@ -129,6 +162,17 @@ def test_predicting_keeps_every_row() -> None:
 def test_predicting_is_never_refused_for_ratings(ratings: list[Any]) -> None:
     loaded = load({"text": ["a", "b"], "stars": ratings}, need_rating=False, scale=FIVE)
     assert loaded.reviews.rating is None
+
+
+def test_predicting_is_not_refused_for_a_column_from_which_no_scale_follows() -> None:
+    second = np.nextafter(1.0, 2.0)
+    columns: dict[str, list[Any]] = {  # floats between which there are no others, and nearly all the same
+        "text": [f"t{number}" for number in range(59)],
+        "score": [1.0] * 57 + [second, np.nextafter(second, 2.0)],
+    }
+    with pytest.raises(ScaleError, match="needs different ratings"):
+        load(columns)
+    assert load(columns, need_rating=False).scale is None
 
 
 def test_inspecting_without_a_scale() -> None:
@@ -260,7 +304,7 @@ def test_the_report_in_the_terminal() -> None:
 
 
 def test_the_report_as_json() -> None:
-    report = load({"text": ["The phone", "bad", "bad"], "stars": [1, 2, 2]}).report
+    report = load({"text": ["The phone", "bad and ugly too", "bad and ugly too"], "stars": [1, 2, 2]}).report
     stored = json.loads(json.dumps(report.to_json()))
     assert stored["columns"]["rating"] == "stars"
     assert stored["dropped"] == {"duplicate": 1}

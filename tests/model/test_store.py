@@ -28,7 +28,13 @@ from ratecast.scale import RatingScale
 def write_model(folder: Path, content: str = "weights") -> Manifest:
     (folder / "part.bin").write_text(content)
     component = create_component(folder, "graph", "onnx", ["part.bin"], answer=42)
-    manifest = Manifest(scale=RatingScale.parse("1..5"), components=(component,), chain=("graph",), about={"made": "now"})
+    manifest = Manifest(
+        scale=RatingScale.parse("1..5"),
+        components=(component,),
+        chain=("graph",),
+        about={"made": "now"},
+        columns={"text": "body"},
+    )
     write_manifest(folder, manifest)
     return manifest
 
@@ -37,6 +43,15 @@ def test_manifest_survives_the_disk(tmp_path: Path) -> None:
     written = write_model(tmp_path)
     assert read_manifest(tmp_path) == written
     verify(tmp_path, written.component("graph"))
+
+
+def test_a_folder_from_before_columns_were_kept_is_read(tmp_path: Path) -> None:
+    written = write_model(tmp_path)
+    content = json.loads((tmp_path / MANIFEST).read_text())
+    del content["columns"]
+    (tmp_path / MANIFEST).write_text(json.dumps(content))
+    found = read_manifest(tmp_path)
+    assert (found.components, found.columns) == (written.components, {})
 
 
 def test_flipped_byte_is_found(tmp_path: Path) -> None:

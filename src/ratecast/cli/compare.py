@@ -1,5 +1,6 @@
 """``ratecast compare``."""
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,7 +61,15 @@ def compare(
     scale = shared_scale(models)
     check_metric(metric, scale)
     used = _shared_columns(models)
-    loaded = load_reviews(one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=scale, used=used)
+    loaded = load_reviews(
+        one_or_many(sources),
+        ColumnsConfig(**settings),
+        need_rating=True,
+        drop_duplicates=False,
+        scale=scale,
+        used=used,
+        known=dict(ChainMap(*(dict(model.manifest.columns) for model in models.values()))),  # the first model's come first
+    )
     reporter = ConsoleReporter()
     for line in loaded.report.lines():
         reporter.tell(line)

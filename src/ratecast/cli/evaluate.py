@@ -32,7 +32,13 @@ def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **sett
     check_report(out, ".html")
     predictor = load(model)
     loaded = load_reviews(
-        one_or_many(sources), ColumnsConfig(**settings), need_rating=True, scale=predictor.scale, used=predictor.used
+        one_or_many(sources),
+        ColumnsConfig(**settings),
+        need_rating=True,
+        drop_duplicates=False,  # what repeats is judged as often as it is met; the intervals know of copies
+        scale=predictor.scale,
+        used=predictor.used,
+        known=predictor.manifest.columns,
     )
     reporter = ConsoleReporter()
     for line in loaded.report.lines():

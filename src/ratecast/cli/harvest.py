@@ -65,12 +65,12 @@ def harvest(
 def harvested_table(loaded: "LoadedReviews", found: "Harvest") -> tuple["Table", str]:
     """The harvested rows with all their columns, text and title masked, and the name of the column with the ratings.
 
-    That column is called "rating", or "stated_rating" in a table that has ratings already.
+    That column is called "rating", or "stated_rating" (or "stated_rating_2") in a table that has such a column already.
     """
     from arro3.core import Array, ChunkedArray, DataType, Table
 
     from ratecast.data.statements import mask_ratings
-    from ratecast.data.table import build_array
+    from ratecast.data.table import build_array, distinct_names
 
     names = list(loaded.table.column_names)
     masked = {loaded.report.columns.text: loaded.reviews.text, loaded.report.columns.title: loaded.reviews.title}
@@ -82,6 +82,6 @@ def harvested_table(loaded: "LoadedReviews", found: "Harvest") -> tuple["Table",
             columns.append(ChunkedArray([loaded.table[name].combine_chunks().take(rows)]))
         else:
             columns.append(ChunkedArray([build_array([mask_ratings(text) if text else text for text in texts[found.rows]])]))
-    rating = "stated_rating" if "rating" in names else "rating"
+    names = distinct_names([*names, "stated_rating" if "rating" in names else "rating"])
     columns.append(ChunkedArray([build_array(found.ratings.tolist())]))
-    return Table.from_arrays(columns, names=[*names, rating]), rating
+    return Table.from_arrays(columns, names=names), names[-1]

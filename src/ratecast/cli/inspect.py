@@ -50,8 +50,10 @@ def _show_model(output: "Output", folder: str) -> None:
 
     model = load(folder)
     output.print("\n".join(model.describe()))
-    output.print("\nOn the test reviews, which took no part in fitting:\n")
-    show_contest(output, model.contest())
+    contest = model.contest()
+    part = "took no part in fitting" if contest.judged_on == "test" else "training was stopped by"
+    output.print(f"\nOn the {contest.judged_on} reviews, which {part}:\n")
+    show_contest(output, contest)
 
 
 def _show_table(output: "Output", source: str | list[str], config: ColumnsConfig) -> None:

@@ -13,12 +13,10 @@ from ratecast.config import Optimise
 from ratecast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from arro3.core import Table
 
     from ratecast.cli.show import Output
-    from ratecast.data.used import Kind
+    from ratecast.predict import Predictor
     from ratecast.progress import Reporter
     from ratecast.records import Predictions, Reviews
 
@@ -72,7 +70,7 @@ def predict(
     predictor = load(model)
     predictor.check_answer(coverage=coverage, optimise=optimise)
     reporter = ConsoleReporter()
-    table, reviews = _reviews(sources, text, settings, predictor.used, reporter)
+    table, reviews = _reviews(sources, text, settings, predictor, reporter)
     predictions = predictor.predict(reviews, optimise=optimise, coverage=coverage, reporter=reporter)
     if out is not None:
         scored, replaced = with_predictions(table, predictions)
@@ -103,7 +101,7 @@ def _reviews(
     sources: tuple[str, ...],
     texts: list[str] | None,
     settings: dict[str, Any],
-    used: "Mapping[str, Kind]",
+    predictor: "Predictor",
     reporter: "Reporter",
 ) -> tuple["Table", "Reviews"]:
     from ratecast.config import ColumnsConfig
@@ -113,7 +111,12 @@ def _reviews(
         raise ConfigError("found both a table and --text; give one of them")
     if sources:
         loaded = load_reviews(
-            one_or_many(sources), ColumnsConfig(**settings), need_rating=False, drop_duplicates=False, used=used
+            one_or_many(sources),
+            ColumnsConfig(**settings),
+            need_rating=False,
+            drop_duplicates=False,
+            used=predictor.used,
+            known=predictor.manifest.columns,
         )
         if loaded.lacking:
             reporter.tell(loaded.lacking)

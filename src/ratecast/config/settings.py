@@ -83,7 +83,7 @@ class Settings:
         return changed
 
     def combined_faults(self) -> Iterator[str]:
-        """What is wrong with settings together, each of which is of its type and in its range."""
+        """What is wrong with settings together, each of which is of its type."""
         yield from ()
 
     def _faults(self) -> Iterator[str]:
@@ -91,16 +91,10 @@ class Settings:
         hints = _hints(kind)
         values = {name: getattr(getattr(self, stage) if stage else self, name) for stage, name in setting_names(type(self))}
         wrong = [name for name, value in values.items() if not fits(value, hints[name])]
-        if wrong:
-            yield from (f"{name} must be {type_name(hints[name])}, found {values[name]!r}" for name in wrong)
-            return
-        yield from filter(None, (range_fault(name, value) for name, value in values.items() if value is not None))
-        yield from self.combined_faults()
-        if self.time_budget is not None:
-            try:
-                parse_duration(self.time_budget)
-            except ConfigError as error:
-                yield str(error)
+        yield from (f"{name} must be {type_name(hints[name])}, found {values[name]!r}" for name in wrong)
+        yield from filter(None, (range_fault(name, value) for name, value in values.items() if name not in wrong))
+        if not wrong:
+            yield from self.combined_faults()
 
 
 def setting_names(kind: type[Settings]) -> Iterator[tuple[str | None, str]]:
@@ -141,6 +135,8 @@ def _build(kind: type[Any], mapping: Mapping[str, Any], prefix: str, faults: lis
                 faults.append(f"{name} must be a table of settings, found {value!r}")
         elif not fits(value, hints[key]):
             faults.append(f"{name} must be {type_name(hints[key])}, found {value!r}")
+        elif fault := range_fault(key, value):
+            faults.append(fault)
         else:
             values[key] = float(value) if value is not None and hints[key] in {float, float | None} else value
     if faults:

@@ -46,8 +46,9 @@ class ColumnsConfig:
 class SplitConfig:
     """How reviews are divided into parts for training, validation and test. Equal and nearly equal texts stay together."""
 
-    by: SplitBy = "random"
-    """Divide at random (stratified by rating), by user or item (none on two sides), by time (test is the latest), by column."""
+    by: SplitBy | None = None
+    """Divide at random (stratified by rating), by user or item (none on two sides), by time (test is the latest), by column. At
+    random by default, unless a column says of every review whether it is for train, validation or test."""
     validation_fraction: float | None = None
     """Share of the reviews that training stops on and choices are made on. A tenth by default; of fewer than 1,000 more,
     up to a quarter: a handful cannot tell models apart."""

@@ -90,13 +90,25 @@ _FRACTIONS: Final = frozenset(
 
 
 def range_fault(name: str, value: Any) -> str | None:
-    """What is wrong with a number, None if nothing is."""
+    """What is wrong with a value that is of its setting's type, None if nothing is."""
+    if value is None:
+        return None
+    if name == "time_budget":
+        return _duration_fault(value)
     if name in _POSITIVE and not value > 0:
         return f"{name} must be above 0, found {value}"
     if name in _NOT_NEGATIVE and not value >= 0:
         return f"{name} must be 0 or more, found {value}"
     if name in _FRACTIONS and not 0 <= value < 1:
         return f"{name} must be at least 0 and below 1, found {value}"
+    return None
+
+
+def _duration_fault(text: str) -> str | None:
+    try:
+        parse_duration(text)
+    except ConfigError as error:
+        return str(error)
     return None
 
 

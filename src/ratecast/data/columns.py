@@ -4,7 +4,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
@@ -157,6 +157,20 @@ def find_columns(table: Table, config: ColumnsConfig | None = None, *, need_rati
     finder.used.update([rating] if rating else [])
     others = {role: finder.given.get(role) or finder.named(role) for role in NAMES if role not in ("text", "rating")}
     return Columns(text=text, rating=rating, **others, numbers=finder.numbers())
+
+
+def with_known(config: ColumnsConfig, known: Mapping[str, str], table: Table) -> ColumnsConfig:
+    """The configuration with the columns that a model was fitted on, where the table has them and no other ones are given.
+
+    Args:
+        config: columns that the user names.
+        known: name of each column by its role.
+        table: the table.
+    """
+    given = {part.name: getattr(config, part.name) for part in fields(config) if part.name.endswith("_column")}
+    free = set(table.column_names) - set(given.values())
+    open_roles = {f"{role}_column": name for role, name in known.items() if given[f"{role}_column"] is None and name in free}
+    return replace(config, **open_roles)
 
 
 class _Finder:

@@ -57,5 +57,8 @@ def _tables(connection: sqlite3.Connection) -> list[str]:
 
 
 def _tables_hint(path: Path) -> str:
-    with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
-        return ", ".join(_tables(connection)) or "none"
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
+            return ", ".join(_tables(connection)) or "none"
+    except sqlite3.Error:  # the same damage that the query met
+        return "not readable"

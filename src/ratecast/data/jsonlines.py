@@ -58,8 +58,8 @@ def _parse(
 def _parse_list(path: Path, text: str) -> tuple[list[dict[str, Any]], list[str]]:
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}: {error.msg}"
+    except (ValueError, RecursionError) as error:
+        where = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise DataError(f"{path} is a damaged JSON list ({where}); expected objects between [ and ]") from None
     rows = [value for value in values if isinstance(value, dict)]
     others = len(values) - len(rows)

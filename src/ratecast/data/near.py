@@ -131,7 +131,12 @@ def copy_groups(texts: Sequence[str]) -> IntArray:
         [0, 1, 2, 2]
     """
     folded = (fold(text) for text in texts)
-    return numbered(text if text.count(" ") >= SHORTEST_WORDS - 1 else row for row, text in enumerate(folded))
+    return numbered(row if _has_few_words(text) else text for row, text in enumerate(folded))
+
+
+def is_short(text: str) -> bool:
+    """Whether a text has so few words that others equal it by chance."""
+    return _has_few_words(fold(text))
 
 
 def united_groups(one: IntArray, other: IntArray) -> IntArray:
@@ -158,9 +163,13 @@ def numbered(labels: Iterable[object]) -> IntArray:
     return np.fromiter((numbers.setdefault(label, len(numbers)) for label in values), np.int64, len(values))
 
 
+def _has_few_words(folded: str) -> bool:
+    return folded.count(" ") < SHORTEST_WORDS - 1
+
+
 def _unite_near(folded: list[str], sets: DisjointSets) -> None:
     """Unite the texts, all different and folded, whose shingles are similar."""
-    long = [row for row, text in enumerate(folded) if text.count(" ") >= SHORTEST_WORDS - 1]
+    long = [row for row, text in enumerate(folded) if not _has_few_words(text)]
     if len(long) < 2:
         return
     rows = np.array(long)

@@ -32,7 +32,9 @@ PART_NAMES: Final = {
 _VALIDATION: Final = 0.1
 _ENOUGH_VALIDATION: Final = 100
 _MOST_VALIDATION: Final = 0.25
-"""Share of the reviews for validation: a tenth, but enough of them to choose by, and no more than a quarter."""
+_LEAST_TRAINING: Final = 0.1
+"""Share of the reviews for validation: a tenth, but enough of them to choose by, and no more than a quarter, nor than leaves a
+tenth for training."""
 
 STOPPING_REVIEWS: Final = 1000
 """Validation reviews that are scored while training, at most: scoring more would take the time from training."""
@@ -86,8 +88,19 @@ def judged_reviews(reviews: int, *, seconds: float, seconds_per_review: float) -
     return int(min(reviews, max(LEAST_JUDGED, affordable)))
 
 
+def division(reviews: Reviews, config: SplitConfig) -> SplitBy:
+    """How the reviews are divided: as the configuration says, or else as a column does that sets a part apart, or at random.
+
+    Such a column says of every review which part it is for; a column called "fold" may hold anything else.
+    """
+    if config.by is not None:
+        return config.by
+    parts = set() if reviews.split is None else {PART_NAMES.get(_folded(value)) for value in reviews.split.tolist()}
+    return "column" if None not in parts and TRAIN in parts and len(parts) > 1 else "random"
+
+
 def split_reviews(reviews: Reviews, config: SplitConfig, scale: RatingScale, seed: int) -> Split:
-    """Divide rated reviews into training, validation and test reviews. Groups of copies stay whole.
+    """Divide rated reviews into training, validation and test reviews, as `division` says. Groups of copies stay whole.
 
     - ``random``: stratified, so that every part has about the same share of each rating.
     - ``user``, ``item``: as random, and nobody's (or no item's) reviews lie on two sides. Reviews without a user or item count
@@ -108,11 +121,12 @@ def split_reviews(reviews: Reviews, config: SplitConfig, scale: RatingScale, see
     """
     levels = scale.level_index(reviews.rated())
     groups = duplicate_groups(reviews.joined())
-    parts = DIVISIONS[config.by](_Task(reviews, groups, levels, config, np.random.default_rng(seed)))
+    by = division(reviews, config)
+    parts = DIVISIONS[by](_Task(reviews, groups, levels, config, np.random.default_rng(seed)))
     for name, part in (("training", TRAIN), ("validation", VALIDATION), ("test", TEST)):
         if not (parts == part).any() and (part != TEST or config.test_fraction > 0):
             raise DataError(
-                f"dividing {len(reviews)} reviews by {config.by} leaves none for {name} (copies of a text stay together); "
+                f"dividing {len(reviews)} reviews by {by} leaves none for {name} (copies of a text stay together); "
                 "give more reviews or change how they are divided"
             )
     train, validation, test, left_out = (np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION, TEST, LEFT_OUT))
@@ -134,6 +148,7 @@ class _Task:
         validation = self.config.validation_fraction
         if validation is None:
             validation = min(_MOST_VALIDATION, max(_VALIDATION, _ENOUGH_VALIDATION / len(self.reviews)))
+            validation = min(validation, 1 - _LEAST_TRAINING - self.config.test_fraction)
         return validation, self.config.test_fraction
 
 
@@ -178,7 +193,7 @@ def _by_column(task: _Task) -> IntArray:
     column = task.reviews.split
     if column is None:
         raise DataError("dividing by a column needs one that says train, validation or test; name it with --split-column")
-    names = [str(value).strip().casefold() for value in column.tolist()]
+    names = [_folded(value) for value in column.tolist()]
     unknown = sorted({repr(value) for value, name in zip(column.tolist(), names, strict=True) if name not in PART_NAMES})
     if unknown:
         raise DataError(f"the split column says {', '.join(unknown[:5])}; expected {', '.join(PART_NAMES)}")
@@ -188,6 +203,10 @@ def _by_column(task: _Task) -> IntArray:
         rows = np.flatnonzero(parts == TRAIN)
         parts[rows] = _stratified(task.groups[rows], task.levels[rows], (fractions[0], fractions[1]), task.random)
     return parts
+
+
+def _folded(part: object) -> str:
+    return str(part).strip().casefold()
 
 
 DIVISIONS: Final[dict[SplitBy, Callable[[_Task], IntArray]]] = {

@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 from arro3.core import Array, ChunkedArray, DataType, Table
 
+from ratecast.records import whole_text
+
 TEXT: Final = DataType.large_utf8()
 PIECE_ROWS: Final = 10_000
 """Rows of a piece of a table that is read as a stream."""
@@ -68,8 +70,7 @@ def text_array(values: Sequence[str | None]) -> Array:
     try:
         return Array(values, TEXT)
     except UnicodeEncodeError:
-        whole = [value and value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for value in values]
-        return Array(whole, TEXT)
+        return Array([value and whole_text(value) for value in values], TEXT)
 
 
 def time_array(microseconds: Sequence[int | None]) -> Array:

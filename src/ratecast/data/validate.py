@@ -10,7 +10,8 @@ import numpy as np
 from arro3.core import Table
 
 from ratecast.config import ColumnsConfig
-from ratecast.data.columns import Columns, find_columns
+from ratecast.data.columns import Columns, find_columns, with_known
+from ratecast.data.near import is_short
 from ratecast.data.read import Source, read_table
 from ratecast.data.report import DataReport, count_ratings, describe_texts
 from ratecast.data.table import TableRead
@@ -59,6 +60,7 @@ def load_reviews(
     drop_duplicates: bool = True,
     minimum_rows: int = 1,
     used: Mapping[str, Kind] | None = None,
+    known: Mapping[str, str] | None = None,
 ) -> LoadedReviews:
     """Read a table and make reviews of its rows.
 
@@ -67,11 +69,14 @@ def load_reviews(
         config: columns that are known already, the SQL query and the scale; all of it found by default.
         need_rating: True drops rows without a usable rating. False keeps them, with NaN, and is never refused for ratings.
         scale: the scale that ratings must be on; by default the configuration's, or else the one that explains them best.
-        drop_duplicates: whether to drop copies of a review (same text, title, rating, user and item). Where this and
+        drop_duplicates: whether to drop copies of a review: same text, title, rating, user and item; of texts that `is_short`
+            finds too short to tell, copies also have the same id and time, and their user or id is known. Where this and
             ``need_rating`` are False, every row is kept, also one without a text.
         minimum_rows: refuse fewer kept reviews than this.
         used: columns that a fitted model uses, with what they hold, in place of those that the configuration names. The table
             may lack some of them.
+        known: name by role of the columns that a model was fitted on, which are taken where the table has them and the
+            configuration names no others.
 
     Raises:
         ConfigError: if the configuration uses a column that is no further information, such as the rating.
@@ -83,6 +88,7 @@ def load_reviews(
     """
     config = config or ColumnsConfig()
     read = read_table(source, query=config.query)
+    config = with_known(config, known or {}, read.table)
     try:
         return _load(
             read, config, scale, used, need_rating=need_rating, drop_duplicates=drop_duplicates, minimum_rows=minimum_rows
@@ -110,7 +116,7 @@ def _load(
     rated = _read_ratings(sieve, columns.rating, config.scale, scale, need_rating=need_rating)
     reviews, notes = _make_reviews(table, columns, further, texts, (rated.ratings, sieve.kept))
     if drop_duplicates:
-        sieve.drop("duplicate", _is_copy(reviews, sieve.kept))
+        sieve.drop("duplicate", _is_copy(reviews, sieve.kept, has_ids=columns.id is not None))
     sieve.refuse_fewer(minimum_rows)
 
     rows = np.flatnonzero(sieve.kept).astype(np.int64)
@@ -225,7 +231,14 @@ def _choose_scale(ratings: FloatArray, name: str, written: str | None, *, need_r
             f"found only the rating {different[0]:g} in the column {name!r}; expected at least two different ratings: "
             "add reviews, or choose another column with --rating-column"
         )
-    return RatingScale.infer(ratings) if written is None else RatingScale.parse(written, ratings if len(ratings) else None)
+    if written is not None:
+        return RatingScale.parse(written, ratings if len(ratings) else None)
+    try:
+        return RatingScale.infer(ratings)
+    except ScaleError:
+        if need_rating:
+            raise
+        return None
 
 
 def _text_notes(texts: StringArray) -> list[str]:
@@ -316,8 +329,12 @@ def _read_time(table: Table, name: str | None) -> tuple[TimeArray | None, list[s
     return times, []
 
 
-def _is_copy(reviews: Reviews, kept: BooleanArray) -> BooleanArray:
-    """Which of the kept reviews repeat an earlier one: same text, title, rating, user and item, as far as these are known."""
+def _is_copy(reviews: Reviews, kept: BooleanArray, *, has_ids: bool) -> BooleanArray:
+    """Which of the kept reviews repeat an earlier one: same text, title, rating, user and item, as far as these are known.
+
+    A short text is written by many: "good" is a copy only where its user or id is known, and id and time are the same too.
+    Forty equal words are one review whatever their id and time, which crawling a page twice may change.
+    """
     copies = np.zeros(len(reviews), dtype=np.bool_)
     ratings = (
         [None] * len(reviews)
@@ -325,9 +342,16 @@ def _is_copy(reviews: Reviews, kept: BooleanArray) -> BooleanArray:
         else [None if math.isnan(rating) else rating for rating in reviews.rating]
     )
     parts = [part for part in (reviews.title, reviews.user, reviews.item) if part is not None]
+    texts = reviews.joined()
     seen: set[tuple[Any, ...]] = set()
     for row in np.flatnonzero(kept):
-        key = (reviews.text[row].strip(), ratings[row], *(part[row] for part in parts))
+        key: tuple[Any, ...] = (reviews.text[row].strip(), ratings[row], *(part[row] for part in parts))
+        if is_short(texts[row]):
+            nobody = reviews.user is None or reviews.user[row] is None
+            key += (
+                reviews.id[row] if has_ids or nobody else None,  # the row's number where it has no id
+                None if reviews.time is None else str(reviews.time[row]),
+            )
         copies[row] = key in seen
         seen.add(key)
     return copies

@@ -113,12 +113,14 @@ class Contest(Standings):
         entries: the baselines, then the model itself.
         scale: the scale of the ratings.
         differences: the model's RMSE minus that of each baseline, on the same resampled reviews, by the baseline's name.
+        judged_on: what the reviews are: "test", which took no part in fitting, or "validation", which training was stopped by.
 
     Raises:
         DataError: if there is no entry, or a baseline without its difference.
     """
 
     differences: Mapping[str, Difference]
+    judged_on: str = "test"
 
     def __post_init__(self) -> None:
         if not self.entries or set(self.differences) != {entry.name for entry in self.baselines}:
@@ -174,7 +176,7 @@ class Contest(Standings):
             lead = "" if level == rival else f" Not clearly beaten: {level}."
             return (
                 f"{name} is ahead of every baseline, but not clearly: against the strongest, {rival}, it has {summary}.{lead}"
-                " More test reviews would decide it; more rated reviews or more training may widen the lead."
+                f" More {self.judged_on} reviews would decide it; more rated reviews or more training may widen the lead."
             )
         if gap.difference == 0:
             return f"{name} does not beat the baseline {rival}: both have an RMSE of {rmse}. {_help('does as well')}"
@@ -193,6 +195,7 @@ class Contest(Standings):
             "scale": self.scale.to_json(),
             "entries": [entry.to_json() for entry in self.entries],
             "differences": {name: difference.to_json() for name, difference in self.differences.items()},
+            "judged_on": self.judged_on,
         }
 
     @classmethod
@@ -215,9 +218,10 @@ class Contest(Standings):
                 for entry in value["entries"]
             )
             differences = {str(name): Difference.from_json(part) for name, part in value["differences"].items()}
+            judged_on = str(value.get("judged_on", "test"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"expected stored metrics of models, found something else ({error!r})") from None
-        return cls(entries=entries, scale=scale, differences=differences)
+        return cls(entries=entries, scale=scale, differences=differences, judged_on=judged_on)
 
 
 def run_contest(
@@ -228,6 +232,7 @@ def run_contest(
     model: str,
     seconds: Mapping[str, float] | None = None,
     groups: IntArray | None = None,
+    judged_on: str = "test",
     seed: int = 0,
 ) -> Contest:
     """Measure a model and its baselines on the same reviews.
@@ -240,6 +245,7 @@ def run_contest(
         model: name of the entry that the verdict is about.
         seconds: what fitting each entry took, where known.
         groups: group number of each review that is resampled whole, as for `bootstrap`.
+        judged_on: what the reviews are, "test" or "validation".
         seed: seed of the bootstrap.
 
     Raises:
@@ -252,7 +258,7 @@ def run_contest(
     drawn = bootstrap(ratings, probabilities, scale, groups=groups, seed=seed)
     entries = measured({name: probabilities[name] for name in names}, ratings, scale, drawn, seconds)
     differences = {name: drawn.difference(model, name) for name in names[:-1]}
-    return Contest(entries=entries, scale=scale, differences=differences)
+    return Contest(entries=entries, scale=scale, differences=differences, judged_on=judged_on)
 
 
 def measured(

@@ -94,8 +94,9 @@ def write_report(
 def _header(title: str, contest: Contest) -> str:
     outcome = contest.outcome
     reviews = contest.model.metrics.reviews
+    judged = f"{reviews:,} {contest.judged_on} {'review' if reviews == 1 else 'reviews'}"
     return (
-        f'<header><p class="eyebrow">ratecast report · {reviews:,} test {"review" if reviews == 1 else "reviews"}'
+        f'<header><p class="eyebrow">ratecast report · {judged}'
         f" · ratings {escape(contest.scale.describe())}</p>\n<h1>{escape(title)}</h1></header>\n"
         f'<section class="card verdict {outcome}" aria-label="Verdict"><strong>{_HEADLINES[outcome]}</strong>'
         f"<p>{escape(contest.verdict())}</p></section>"
@@ -127,8 +128,8 @@ def _contest_table(contest: Contest) -> str:
     terms = "".join(f"<dt>{METRICS[name].label}</dt><dd>{_sentence(name)}</dd>" for name in names)
     return (
         '<section class="card" aria-labelledby="contest"><h2 id="contest">The model beside its baselines</h2>\n'
-        "<p>All on the same test reviews. The best of each column is bold; small numbers are 95 % bootstrap intervals"
-        " (copies of a text count as one review in them).</p>\n"
+        f"<p>All on the same {contest.judged_on} reviews. The best of each column is bold; small numbers are 95 % bootstrap"
+        " intervals (copies of a text count as one review in them).</p>\n"
         '<div class="scroll" role="region" aria-label="Metrics of every model, scrolls sideways" tabindex="0">\n'
         '<table class="contest"><caption class="hidden">Metrics of every model with 95 % intervals</caption>\n'
         f"<thead><tr>{''.join(head)}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>\n"

@@ -59,6 +59,7 @@ class Manifest:
         chain: names of the components that predict: the first gives probabilities, each further one changes them.
         baselines: names of the components that the model was compared with.
         about: facts for people: backbone, versions, time of making, fingerprint of the data.
+        columns: name by role ("text", "user") of the table's columns that the model was fitted on.
     """
 
     scale: RatingScale
@@ -66,6 +67,7 @@ class Manifest:
     chain: tuple[str, ...]
     baselines: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def component(self, name: str) -> Component:
         """The component of that name.
@@ -119,6 +121,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
             for part in manifest.components
         ],
         "about": dict(manifest.about),
+        "columns": dict(manifest.columns),
     }
     write_json(folder / MANIFEST, content)
 
@@ -156,6 +159,7 @@ def read_manifest(folder: Path) -> Manifest:
             chain=tuple(content["chain"]),
             baselines=tuple(content["baselines"]),
             about=content["about"],
+            columns=content.get("columns", {}),  # older folders have none
         )
     except (OSError, ValueError, KeyError, TypeError, ScaleError) as error:
         raise ModelFolderError(
