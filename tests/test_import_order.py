@@ -26,6 +26,7 @@ ORDER = (
         "verdict",
         "folder",
         "fitting",
+        "zeroshot",
         "tuning",
         "estimator",
         "cli",

@@ -15,7 +15,7 @@ from ratecast.errors import RatecastError
 if TYPE_CHECKING:
     from cyclopts import App
 
-COMMANDS: Final = ("fit", "tune", "pretrain", "evaluate", "compare", "predict", "inspect", "harvest", "sample")
+COMMANDS: Final = ("fit", "tune", "pretrain", "zeroshot", "evaluate", "compare", "predict", "inspect", "harvest", "sample")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

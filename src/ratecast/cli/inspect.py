@@ -50,6 +50,11 @@ def _show_model(output: "Output", folder: str) -> None:
 
     model = load(folder)
     output.print("\n".join(model.describe()))
+    if not model.has_seen_ratings:
+        output.print("")
+        for note in model.notes():
+            output.print(f"- {note}")
+        return
     output.print("\nOn the test reviews, which took no part in fitting:\n")
     show_contest(output, model.contest())
 

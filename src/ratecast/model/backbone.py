@@ -46,6 +46,7 @@ class Backbone:
         name: the name or folder it was asked for by.
         sha256: hash of its weights file, None where there are several.
         width: length of its token vectors.
+        language: the model with its output layer that ``model`` is a part of, where that was asked for.
     """
 
     model: nn.Module
@@ -53,6 +54,7 @@ class Backbone:
     name: str
     sha256: str | None
     width: int
+    language: "Pretrained | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,12 +121,13 @@ def load_pretrained(
     )
 
 
-def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
+def load_backbone(config: BackboneConfig, *, added_tokens: int = 0, kind: Callable[[Any], str] | None = None) -> Backbone:
     """Load a pretrained model and its tokenizer; weights from safetensors only, never remote code.
 
     Args:
         config: the settings.
         added_tokens: positions that a tuning method takes up besides those of the text.
+        kind: chooses a class of transformers with an output layer, by the configuration; without one by default.
 
     Raises:
         BackboneError: if it cannot be found or loaded, or the bundled weights are damaged.
@@ -132,8 +135,8 @@ def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
         MissingExtraError: if the extra ``train`` is not installed.
     """
     check_backbone(config, added_tokens=added_tokens)
-    loaded = load_pretrained(config.backbone)
-    model, tokenizer = loaded.model, loaded.tokenizer
+    loaded = load_pretrained(config.backbone) if kind is None else load_pretrained(config.backbone, kind)
+    model, tokenizer = loaded.model if kind is None else loaded.model.base_model, loaded.tokenizer
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's next-sentence layer: unused, and untrained in most checkpoints
     if hasattr(model.config, "use_cache"):
@@ -145,7 +148,12 @@ def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
         pad_id=pad_id(tokenizer),
     )
     return Backbone(
-        model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(loaded.config.hidden_size)
+        model=model,
+        encoder=encoder,
+        name=config.backbone,
+        sha256=loaded.sha256,
+        width=int(loaded.config.hidden_size),
+        language=None if kind is None else loaded,
     )
 
 
@@ -163,6 +171,29 @@ def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0, add
         MissingExtraError: if the extra ``train`` is not installed.
     """
     _check_sizes(config, backbone_architecture(config.backbone), reinitialised_layers, added_tokens)
+
+
+def load_tokenizer(config: BackboneConfig) -> tuple[Any, TextEncoder]:
+    """The tokenizer of a backbone, as transformers loads it and as an encoder of texts; weights are not read.
+
+    Raises:
+        BackboneError: if it cannot be found or loaded.
+    """
+    transformers = require("transformers", "train", "loading a backbone")
+    source = _resolve(config.backbone)
+    architecture = read_architecture(config.backbone, source)
+    with quiet(transformers):
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise BackboneError(explain(config.backbone, error)) from None
+    encoder = TextEncoder.create(
+        fast_tokenizer(tokenizer, config.backbone),
+        max_tokens=config.max_tokens or _longest(architecture, 0),
+        head_fraction=config.head_fraction,
+        pad_id=pad_id(tokenizer),
+    )
+    return tokenizer, encoder
 
 
 def backbone_architecture(name: str) -> Any:
