@@ -95,9 +95,8 @@ def zeroshot(
     backbone, prompt = load_prompted(chosen, scale)
     if prompt is None:
         raise ValueError("a prompt was asked for")
-    told.tell(f"prompt: {prompt.describe()}")
-    if warning := prompt.warning():
-        told.tell(f"warning: {warning}")
+    for line in prompt.lines():
+        told.tell(line)
     rater = create_rater(backbone, scale, np.asarray(scale.levels), chosen, prompt)
     means = calibrate(rater, backbone, texts or CONTENT_FREE, shares, told)
     notes = _notes(prompt, scale, means, len(texts))
@@ -188,8 +187,8 @@ def _notes(prompt: "Prompt", scale: RatingScale, means: FloatArray, texts: int) 
     levels = ", ".join(f"{label} {mean:.3f}" for label, mean in zip(scale.labels, means, strict=True))
     warning = prompt.warning()
     unseen = (
-        "No rating was seen: nothing tells how good this model is, and its probabilities are those of words. `ratecast evaluate` "
-        "measures it on rated reviews; with few of them, `ratecast fit --prompt` learns more."
+        "No rating was seen: nothing tells how good this model is, and its probabilities are those of words. `ratecast "
+        "evaluate` measures it on rated reviews; with few of them, `ratecast fit --prompt` learns more."
     )
     return [
         unseen,

@@ -117,6 +117,8 @@ def finetune(
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe(tuning.networks))
+    for line in () if tuning.prompt is None else tuning.prompt.lines():
+        run.reporter.tell(line)
     if judged == "validation":
         return tuning.run(None)
     return tuning.run(parts[judged].take(sampled_rows(len(parts[judged]), tuning.judged, run.config.seed)))
@@ -141,7 +143,7 @@ class _Tuning:
 
     _backbone: Backbone
     _adapter: Adapter | None
-    _prompt: Prompt | None
+    prompt: Prompt | None
     _pairs: Pairs | None = None
     _rater: Rater
 
@@ -186,7 +188,7 @@ class _Tuning:
         """The plan, and the tokens a second that the network encodes."""
         config, encoder, training = run.config, self._backbone.encoder, parts["train"]
         precision = saved.precision if saved else choose_precision(config.train.precision)
-        rater = create_rater(self._backbone, scale, training.rated(), config.with_values(precision=precision), self._prompt)
+        rater = create_rater(self._backbone, scale, training.rated(), config.with_values(precision=precision), self.prompt)
         if self._method is None:
             set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
@@ -251,14 +253,14 @@ class _Tuning:
             ensemble=ensemble,
             paraphrased=sum(text is not None for text in self._paraphrases or ()),
             adapter=self._adapter,
-            prompt=self._prompt,
+            prompt=self.prompt,
             pairs=self._pairs,
         )
 
     def _load(self, config: FitConfig) -> None:
         """Load the backbone, and add the tuning method's weights to it."""
         added_tokens = 0 if self._method is None else self._method.added_tokens
-        self._backbone, self._prompt = load_prompted(config, self._scale, added_tokens=added_tokens)
+        self._backbone, self.prompt = load_prompted(config, self._scale, added_tokens=added_tokens)
         self._adapter = None if self._method is None else attach(self._backbone, self._method)
         if self._adapter is not None:
             self._backbone = replace(self._backbone, model=self._adapter.model)
@@ -293,7 +295,7 @@ class _Tuning:
     def _prepare(self, config: FitConfig) -> None:
         """Put a new head on the backbone, and mark the weights that are trained."""
         settings = config.backbone
-        self._rater = create_rater(self._backbone, self._scale, self._ratings["train"], config, self._prompt)
+        self._rater = create_rater(self._backbone, self._scale, self._ratings["train"], config, self.prompt)
         self._frozen = 0
         if self._method is None:
             self._frozen = set_trained(
@@ -340,7 +342,7 @@ class _Tuning:
             training,
             (encoded["validation"].vectors, self._ratings["validation"]),
             weights,
-            anchored=self._prompt is not None,
+            anchored=self.prompt is not None,
         )
 
     def _before(self, judged: Reviews) -> FloatArray | None:

@@ -99,13 +99,14 @@ class OutputLayer:
         """
         language: Any = loaded.model
         words = language.get_output_embeddings()
-        if not isinstance(words, nn.Linear):
+        weight = language.get_input_embeddings().weight.detach()
+        is_new = _is_new(loaded)
+        if not isinstance(words, nn.Linear) or (is_new and weight.shape[1] != loaded.config.hidden_size):
             raise BackboneError(
                 f"the backbone {name!r} ({loaded.config.model_type}) has no output layer that tells words, which a prompt "
                 "needs: choose another backbone, or fit without a prompt"
             )
-        if _is_new(loaded):
-            weight = language.get_input_embeddings().weight.detach()
+        if is_new:
             return cls(transform=None, weight=weight, bias=torch.zeros(len(weight)), is_new=True)
         weight = words.weight.detach()
         bias = torch.zeros(len(weight)) if words.bias is None else words.bias.detach()

@@ -57,6 +57,11 @@ class Prompt:
         """Template and words, for people."""
         return f"{self.template!r} with the words {', '.join(self.words)}"
 
+    def lines(self) -> list[str]:
+        """What to tell before it is used."""
+        warning = self.warning()
+        return [f"prompt: {self.describe()}", *([] if warning is None else [f"warning: {warning}"])]
+
     def warning(self) -> str | None:
         """What to know of a backbone without an output layer; None for others."""
         if not self.is_new:
