@@ -26,7 +26,7 @@ ORDER = (
         "verdict",
         "folder",
         "fitting",
-        "zeroshot",
+        "zero_shot",
         "tuning",
         "estimator",
         "cli",

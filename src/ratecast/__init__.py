@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ratecast.records import Prediction, Predictions, Review, Reviews
     from ratecast.scale import RatingScale
     from ratecast.tuning import tune
-    from ratecast.zeroshot import zeroshot
+    from ratecast.zero_shot import zeroshot
 
 __version__ = "0.1.0"
 
@@ -47,7 +47,7 @@ _HOMES = {
     "fit": "fitting",
     "tune": "tuning",
     "pretrain": "pretraining",
-    "zeroshot": "zeroshot",
+    "zeroshot": "zero_shot",
     "load": "predict",
     "Predictor": "predict",
     "Prediction": "records",

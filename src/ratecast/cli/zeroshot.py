@@ -42,7 +42,7 @@ def zeroshot(
     """
     from ratecast.config import FitConfig
     from ratecast.progress import ConsoleReporter
-    from ratecast.zeroshot import zeroshot as make_model
+    from ratecast.zero_shot import zeroshot as make_model
 
     predictor = make_model(
         one_or_many(sources) if sources else None,

@@ -146,7 +146,7 @@ def test_a_backbone_without_output_layer_takes_its_input_embeddings_and_warns(ti
         ({"verbaliser": "bad,good"}, "has 2 words"),
         ({"prompt": "{text} It was good."}, "must have"),
         ({"head": "corn"}, "needs a head with a logit for each level, found head=corn"),
-        ({"max_tokens": 16}, "the prompt takes 11 of 16 tokens, which leaves too few for the review"),
+        ({"max_tokens": 16}, "the prompt takes 14 of 16 tokens, which leaves too few for the review"),
     ],
 )
 def test_what_cannot_be_used_is_told_before_any_work(config_of: ConfigOf, settings: dict[str, Any], message: str) -> None:

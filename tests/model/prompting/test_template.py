@@ -50,7 +50,7 @@ def test_the_default_words_spread_over_any_scale() -> None:
     assert Verbaliser.default(RatingScale.parse("0,1")).words == ("terrible", "great")
     np.testing.assert_array_equal(Verbaliser.default(STARS).mixture(STARS), np.eye(5))
     wide = Verbaliser.default(RatingScale.parse("0..100/10"))
-    assert wide.ratings == (0, 25, 50, 75, 100)
+    assert list(wide.ratings) == [0.0, 25.0, 50.0, 75.0, 100.0]
     continuous = RatingScale.continuous(np.linspace(0, 1, 200))
     mixture = Verbaliser.default(continuous).mixture(continuous)
     assert mixture.shape == (len(continuous), 5)

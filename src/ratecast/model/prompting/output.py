@@ -109,7 +109,8 @@ class OutputLayer:
         if is_new:
             return cls(transform=None, weight=weight, bias=torch.zeros(len(weight)), is_new=True)
         weight = words.weight.detach()
-        bias = torch.zeros(len(weight)) if words.bias is None else words.bias.detach()
+        own: Tensor | None = getattr(words, "bias", None)
+        bias = torch.zeros(len(weight)) if own is None else own.detach()
         for transform in _transforms(language, words):
             found = cls(transform=transform, weight=weight, bias=bias, is_new=False)
             if found._agrees(language):

@@ -40,6 +40,7 @@ MOST_TEXTS: Final = 300
 CONTENT_FREE: Final = ("N/A", "", "[MASK]")
 """Texts that say nothing, which calibration rests on without reviews (Zhao et al. 2021, section 5)."""
 
+_LEAST_MEAN: Final = 1e-12  # a word that is never told must not become certain without end
 _PACKAGES: Final = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
 
 
@@ -75,9 +76,9 @@ def zeroshot(
     Example:
         ``ratecast.zeroshot("unrated.csv", out="model/", backbone="bert-base-uncased", scale="1..5")``
     """
-    chosen = (config or FitConfig()).with_values(**settings)
-    if chosen.few.prompt is None:
-        chosen = chosen.with_values(prompt=DEFAULT_PROMPT)
+    given = config or FitConfig()
+    settings["prompt"] = settings.get("prompt") or given.few.prompt or DEFAULT_PROMPT
+    chosen = given.with_values(**settings)
     told, folder, scale = reporter or ConsoleReporter(), Path(out), _scale(chosen)
     shares = level_shares(prior, scale)
     check_target(folder)
@@ -164,10 +165,10 @@ def calibrate(rater: "Rater", backbone: "Backbone", texts: Sequence[str], shares
         rater, encoder.encode(texts), encoder.settings, frozen=0, store=None, reporter=reporter, task="calibrating on reviews"
     )
     means: FloatArray = head_probabilities(rater, encoded.vectors).mean(axis=0)
+    preference = np.log(np.maximum(means, _LEAST_MEAN))
+    bias: torch.Tensor = rater.head.linear.bias
     with torch.no_grad():
-        rater.head.linear.bias += torch.tensor(np.log(shares) - np.log(np.maximum(means, 1e-12)), dtype=torch.float32).to(
-            rater.head.linear.bias.device
-        )
+        bias.add_(torch.tensor(np.log(shares) - preference, dtype=bias.dtype, device=bias.device))
     return means
 
 
