@@ -90,6 +90,37 @@ def test_without_reviews_calibration_rests_on_texts_that_say_nothing(
     assert any("texts that say nothing" in note for note in model.notes())
 
 
+def test_a_sentence_encoder_compares_with_sentences(tiny_backbone: Path, settings_of: Callable[..., dict[str, Any]]) -> None:
+    from ratecast.model.prompting import load_likeness
+    from ratecast.model.rater import torch_probabilities
+    from ratecast.train.network import create_rater
+
+    settings = settings_of(backbone=str(tiny_backbone), prompt="default", precision="float32")
+    del settings["reporter"]
+    config = ratecast.FitConfig().with_values(**settings)
+    backbone, prompt = load_likeness(config, STARS)
+    assert "compared with sentences" in (prompt.warning() or "")
+    rater = create_rater(backbone, STARS, np.asarray(STARS.levels), config, prompt).eval()
+    sentences = [f"It was {word}." for word in prompt.words]
+    found = torch_probabilities(rater, backbone.encoder, [*sentences, *TEXTS])
+    assert found[:5].argmax(axis=1).tolist() == [0, 1, 2, 3, 4]
+    cosines = np.log(found[:5]) / 50  # up to a constant for each
+    np.testing.assert_allclose(cosines - cosines.max(axis=1, keepdims=True), _cosines(tiny_backbone, sentences) - 1, atol=1e-5)
+
+
+def _cosines(folder: Path, sentences: list[str]) -> np.ndarray:
+    """Cosines of mean token vectors, by transformers alone."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(str(folder)), AutoModel.from_pretrained(str(folder)).eval()
+    with torch.inference_mode():
+        vectors = [model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0) for text in sentences]
+    unit = torch.nn.functional.normalize(torch.stack(vectors), dim=1).double()
+    found: np.ndarray = (unit @ unit.T).numpy()
+    return found
+
+
 def test_texts_are_drawn_evenly_from_a_stream() -> None:
     stream = [[str(row) for row in range(start, start + 7)] for start in range(0, 70, 7)]
     assert drawn_texts(stream, 100, 0) == [str(row) for row in range(70)]

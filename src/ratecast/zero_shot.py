@@ -61,6 +61,9 @@ def zeroshot(
     Prompt Engineering"), or without reviews from texts that say nothing (contextual calibration, Zhao et al. 2021, "Calibrate
     Before Use: Improving Few-Shot Performance of Language Models").
 
+    A backbone without an output layer, such as the default one, is taken for a sentence encoder: unless a prompt is given, reviews
+    are compared with sentences that say a rating.
+
     Args:
         source: a table of reviews to calibrate on; its ratings are not read, if it has any.
         out: folder for the model; an older one there is replaced.
@@ -84,7 +87,7 @@ def zeroshot(
     check_target(folder)
     torch = require("torch", "train", "making a model")
     torch.set_num_threads(chosen.threads or os.cpu_count() or 1)
-    from ratecast.model.prompting import check_prompt, load_prompted
+    from ratecast.model.prompting import MASK, check_prompt, load_likeness, load_prompted
     from ratecast.train.network import create_rater
     from ratecast.train.precision import choose_precision
 
@@ -96,6 +99,8 @@ def zeroshot(
     backbone, prompt = load_prompted(chosen, scale)
     if prompt is None:
         raise ValueError("a prompt was asked for")
+    if prompt.is_new and chosen.few.prompt == DEFAULT_PROMPT and MASK in prompt.template:
+        backbone, prompt = load_likeness(chosen, scale)
     for line in prompt.lines():
         told.tell(line)
     rater = create_rater(backbone, scale, np.asarray(scale.levels), chosen, prompt)
@@ -193,7 +198,7 @@ def _notes(prompt: "Prompt", scale: RatingScale, means: FloatArray, texts: int) 
     )
     return [
         unseen,
-        f"The reviews are read in the prompt {prompt.describe()}.",
+        f"How the reviews are read: {prompt.describe()}.",
         *([] if warning is None else [f"Warning: {warning}."]),
         f"Calibrated on {on}. Mean probability of each level before: {levels}.",
     ]

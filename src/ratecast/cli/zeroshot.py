@@ -21,8 +21,8 @@ def zeroshot(
     your reviews without ratings, and divided out. Give some hundreds of them.
 
     The backbone needs an output layer that tells words, as bert-base-uncased,
-    roberta-base and all decoders have. The default backbone has none: its
-    answers are worth little until ratecast pretrain has taught it on reviews.
+    roberta-base and all decoders have. The default backbone has none: reviews
+    are then compared with sentences such as "It was great.", which says less.
 
     Nothing here tells how good the model is: ratecast evaluate does, on rated
     reviews. With as few as 40 of them, ratecast fit --prompt is better.

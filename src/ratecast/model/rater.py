@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.heads import Head
 from ratecast.model.pooling import find_pooling
-from ratecast.model.prompting.output import Transform
+from ratecast.model.prompting.output import Transform, UnitLength
 from ratecast.scale import FloatArray
 from ratecast.text import TextEncoder, pad
 
@@ -38,7 +38,7 @@ class Rater(nn.Module):
         pooling: str,
         pooled_layers: int = 1,
         precision: torch.dtype = torch.float32,
-        transform: Transform | None = None,
+        transform: Transform | UnitLength | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone

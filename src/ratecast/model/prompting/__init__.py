@@ -9,7 +9,20 @@ Models Better Few-shot Learners", section 4; Brown et al. 2020, "Language Models
 """
 
 from ratecast.model.prompting.frame import Frame, create_frame
-from ratecast.model.prompting.output import OutputLayer, Transform
+from ratecast.model.prompting.likeness import load_likeness
+from ratecast.model.prompting.output import OutputLayer, Transform, UnitLength
 from ratecast.model.prompting.prompt import Prompt, check_prompt, load_prompted
+from ratecast.model.prompting.template import MASK
 
-__all__ = ["Frame", "OutputLayer", "Prompt", "Transform", "check_prompt", "create_frame", "load_prompted"]
+__all__ = [
+    "MASK",
+    "Frame",
+    "OutputLayer",
+    "Prompt",
+    "Transform",
+    "UnitLength",
+    "check_prompt",
+    "create_frame",
+    "load_likeness",
+    "load_prompted",
+]

@@ -69,6 +69,18 @@ class Transform(nn.Module):
         return found
 
 
+class UnitLength(nn.Module):
+    """Vectors divided by their length, so that their products are cosines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {"unit_length": True}
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Vectors of shape ``(review, width)`` from such vectors."""
+        return nn.functional.normalize(vectors, dim=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OutputLayer:
     """The output layer of a language model.

@@ -11,7 +11,7 @@ from ratecast.errors import BackboneError, ConfigError
 from ratecast.model.backbone import Backbone, backbone_architecture, load_backbone, load_tokenizer
 from ratecast.model.heads import HEADS, Head, SoftmaxHead
 from ratecast.model.prompting.frame import Frame, Vocabulary, create_frame
-from ratecast.model.prompting.output import OutputLayer, Transform
+from ratecast.model.prompting.output import OutputLayer, Transform, UnitLength
 from ratecast.scale import RatingScale
 
 _ENCODER: Final = "AutoModelForMaskedLM"
@@ -30,15 +30,17 @@ class Prompt:
         weight: the head's weight that gives each level the logit of its words, shape ``(level, width)``.
         bias: its bias, shape ``(level,)``.
         is_new: whether the backbone had no output layer, see `OutputLayer`.
+        is_likeness: whether reviews are compared with the template's sentences in place of being read in it.
     """
 
     template: str
     words: tuple[str, ...]
     pooling: str
-    transform: Transform | None
+    transform: Transform | UnitLength | None
     weight: Tensor
     bias: Tensor
     is_new: bool
+    is_likeness: bool = False
 
     @property
     def width(self) -> int:
@@ -55,7 +57,8 @@ class Prompt:
 
     def describe(self) -> str:
         """Template and words, for people."""
-        return f"{self.template!r} with the words {', '.join(self.words)}"
+        how = "likeness to " if self.is_likeness else ""
+        return f"{how}{self.template!r} with the words {', '.join(self.words)}"
 
     def lines(self) -> list[str]:
         """What to tell before it is used."""
@@ -66,6 +69,11 @@ class Prompt:
         """What to know of a backbone without an output layer; None for others."""
         if not self.is_new:
             return None
+        if self.is_likeness:
+            return (
+                "the backbone has no output layer that tells words, so that reviews are compared with sentences, which says "
+                "less: take a backbone that has one, such as bert-base-uncased, or a decoder"
+            )
         return (
             "the backbone has no output layer, and nothing has taught it to tell words: a prompt says little before training. "
             "ratecast pretrain teaches an encoder to, or take a backbone that has one, such as bert-base-uncased"
