@@ -61,8 +61,8 @@ def zeroshot(
     Prompt Engineering"), or without reviews from texts that say nothing (contextual calibration, Zhao et al. 2021, "Calibrate
     Before Use: Improving Few-Shot Performance of Language Models").
 
-    A backbone without an output layer, such as the default one, is taken for a sentence encoder: unless a prompt is given, reviews
-    are compared with sentences that say a rating.
+    A backbone without an output layer, such as the default one, is taken for a sentence encoder: unless a prompt is given,
+    reviews are compared with sentences that say a rating.
 
     Args:
         source: a table of reviews to calibrate on; its ratings are not read, if it has any.
