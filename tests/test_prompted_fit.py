@@ -9,6 +9,7 @@ import pytest
 import ratecast
 from ratecast.model.adapters import load_adapter
 from ratecast.model.rater import torch_probabilities
+from ratecast.pretraining import pretrain_texts
 from ratecast.progress import SilentReporter
 
 Reviews = tuple[list[str], list[float]]
@@ -40,9 +41,12 @@ def fitted(tiny_backbone: Path, tiny_reviews: Reviews, tmp_path: Path) -> Callab
 
 @pytest.mark.slow
 def test_a_fit_with_a_prompt_that_pretraining_has_taught(
-    fitted: Callable[..., tuple[ratecast.Predictor, Listener]], tiny_reviews: Reviews
+    fitted: Callable[..., tuple[ratecast.Predictor, Listener]], tiny_backbone: Path, tiny_reviews: Reviews, tmp_path: Path
 ) -> None:
-    model, listener = fitted(pretrain="8s")
+    settings = ratecast.PretrainConfig(backbone=str(tiny_backbone), steps=2, block_tokens=32, batch_tokens=256, threads=1)
+    taught = tmp_path / "taught"
+    pretrain_texts(tiny_reviews[0], out=taught, config=settings, resume=False, reporter=SilentReporter())
+    model, listener = fitted(backbone=str(taught))
     told = "\n".join(listener.told)
     assert "prompt: '{text} All in all, it was [MASK].' with the words awful, bad, fine, good, great" in told
     assert "warning" not in told  # the pretrained folder has an output layer, which is taken
