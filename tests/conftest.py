@@ -8,6 +8,7 @@ os.environ["WANDB_SILENT"] = "true"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: waiting for a second thread costs more than it gives
 
 import random
+import shutil
 import string
 import sys
 from collections.abc import Callable
@@ -106,6 +107,23 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pad_token_id=0,
     )
     BertModel(config).save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_language(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the tiny BERT's architecture and an output layer, untrained; some words are far more probable than others."""
+    import torch
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    folder = tmp_path_factory.mktemp("language")
+    for path in tiny_backbone.glob("*token*"):
+        shutil.copy(path, folder)
+    torch.manual_seed(0)
+    model = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(str(tiny_backbone)))
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    model.save_pretrained(str(folder))
     return folder
 
 

@@ -26,6 +26,7 @@ ORDER = (
         "verdict",
         "folder",
         "fitting",
+        "zero_shot",
         "tuning",
         "estimator",
         "cli",

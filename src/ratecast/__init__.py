@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ratecast.records import Prediction, Predictions, Review, Reviews
     from ratecast.scale import RatingScale
     from ratecast.tuning import tune
+    from ratecast.zero_shot import zeroshot
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "fit",
     "tune",
     "pretrain",
+    "zeroshot",
     "load",
     "Predictor",
     "Prediction",
@@ -45,6 +47,7 @@ _HOMES = {
     "fit": "fitting",
     "tune": "tuning",
     "pretrain": "pretraining",
+    "zeroshot": "zero_shot",
     "load": "predict",
     "Predictor": "predict",
     "Prediction": "records",

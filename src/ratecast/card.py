@@ -7,19 +7,19 @@ from ratecast.evaluate.contest import Contest
 from ratecast.model.store import Manifest
 
 
-def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: Sequence[str], notes: Sequence[str]) -> None:
+def write_card(
+    folder: Path, manifest: Manifest, contest: Contest | None, data_lines: Sequence[str], notes: Sequence[str]
+) -> None:
     """Write ``README.md`` into a model folder.
 
     Args:
         folder: the model folder.
         manifest: what the model is.
-        contest: what it is worth beside its baselines.
+        contest: what it is worth beside its baselines; None if it has seen no rating.
         data_lines: the data report.
         notes: what else to know.
     """
     about = manifest.about
-    header, *rows = contest.rows()
-    table = [header, ["---"] * len(header), *rows]
     lines = [
         "# Rating model",
         "",
@@ -39,9 +39,7 @@ def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: S
         "",
         "## Worth",
         "",
-        f"Measured on {contest.model.metrics.reviews} {contest.judged_on} reviews, {_use(contest)}. {contest.verdict()}",
-        "",
-        *("| " + " | ".join(row) + " |" for row in table),
+        *_worth(contest),
         "",
         "## Made from",
         "",
@@ -58,6 +56,22 @@ def write_card(folder: Path, manifest: Manifest, contest: Contest, data_lines: S
         "",
     ]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _worth(contest: Contest | None) -> list[str]:
+    """What it is worth, as far as that was measured."""
+    if contest is None:
+        return [
+            "Not measured: no rating was seen when this model was made. `ratecast evaluate` measures it on rated reviews, and",
+            "`ratecast fit --prompt` learns from them.",
+        ]
+    header, *rows = contest.rows()
+    table = [header, ["---"] * len(header), *rows]
+    return [
+        f"Measured on {contest.model.metrics.reviews} {contest.judged_on} reviews, {_use(contest)}. {contest.verdict()}",
+        "",
+        *("| " + " | ".join(row) + " |" for row in table),
+    ]
 
 
 def _use(contest: Contest) -> str:

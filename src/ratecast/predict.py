@@ -28,6 +28,8 @@ from ratecast.scale import FloatArray, RatingScale
 from ratecast.text.unknown import MUCH_OF_ONE, unknown_fractions
 
 METRICS_FILE: Final = "metrics.json"
+NO_RATINGS: Final = "none"
+"""What a model folder says of the ratings that it has seen if there were none."""
 Found = TypeVar("Found")
 
 
@@ -80,6 +82,11 @@ class Predictor:
         """The metric that ratings are decided for unless another one is asked for."""
         chosen: Optimise = self.manifest.about.get("optimise", "rmse")
         return chosen
+
+    @property
+    def has_seen_ratings(self) -> bool:
+        """Whether rated reviews took part in making this model; if not, it was judged on none either."""
+        return bool(self.manifest.about.get("ratings_seen") != NO_RATINGS)
 
     @cached_property
     def intervals(self) -> Intervals | None:

@@ -125,6 +125,11 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
         found.append(
             "No step of fine-tuning was better on the validation reviews than the untrained backbone: more time may help."
         )
+    if tuned.prompt is not None:
+        found.append(f"The reviews were read in the prompt {tuned.prompt.describe()}.")
+        found += [f"Warning: {warning}." for warning in [tuned.prompt.warning()] if warning]
+    if tuned.pairs is not None:
+        found.append(tuned.pairs.describe())
     if tuned.ensemble is not None:
         found.append(tuned.ensemble.describe(result.best_score))
     if tuned.paraphrased:

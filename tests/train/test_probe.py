@@ -98,3 +98,35 @@ def test_penalty_is_chosen_on_held_out_reviews(monkeypatch: pytest.MonkeyPatch) 
         sizes[len(penalties), penalties[-1]] = float(head.linear.weight.detach().norm())
     assert sizes[6, 0.01] == pytest.approx(sizes[1, 3.0], rel=1e-2)
     assert sizes[1, 3.0] < 0.2 * sizes[1, 0.01]
+
+
+def test_an_anchored_head_that_is_right_stays_as_it_is() -> None:
+    draw = torch.Generator().manual_seed(0)
+    vectors = 3 + 2 * torch.randn(400, 4, generator=draw)
+    head = create_head("softmax", 4, SCALE, np.asarray(SCALE.levels))
+    with torch.no_grad():
+        head.linear.weight.copy_(torch.tensor([[-1.5], [0.0], [1.5]]) * torch.tensor([1.0, 0, 0, 0]))
+        head.linear.bias.copy_(-3 * head.linear.weight[:, 0])
+        before = head(vectors).softmax(-1)
+    levels = torch.multinomial(before, 1, generator=draw)[:, 0]
+    ratings = np.asarray(SCALE.levels)[levels.numpy()]
+    few = slice(0, 8)  # too few to learn anything better from
+    probe.fit_probe(head, (vectors[few], ratings[few]), (vectors[8:], ratings[8:]), anchored=True)
+    with torch.no_grad():
+        torch.testing.assert_close(head(vectors).softmax(-1), before, atol=0.1, rtol=0)
+    free = create_head("softmax", 4, SCALE, np.asarray(SCALE.levels))
+    probe.fit_probe(free, (vectors[few], ratings[few]), (vectors[8:], ratings[8:]))
+    with torch.no_grad():
+        assert float((free(vectors).softmax(-1) - before).abs().max()) > 0.3
+
+
+def test_standardising_can_keep_the_outputs() -> None:
+    vectors = 5 + 2 * torch.randn(50, 4)
+    head = create_head("softmax", 4, SCALE, np.asarray(SCALE.levels))
+    head.standardise(torch.randn(20, 4) - 1, keep_outputs=True)
+    with torch.no_grad():
+        before = head(vectors)
+        head.standardise(vectors, keep_outputs=True)
+        torch.testing.assert_close(head(vectors), before, atol=1e-5, rtol=1e-5)
+        head.standardise(torch.randn(20, 4))
+        assert float((head(vectors) - before).abs().max()) > 0.01

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 COMMANDS: Final = (
-    *("fit", "tune", "pretrain", "prune-vocabulary", "evaluate", "compare", "predict", "inspect", "harvest", "sample"),
+    *("fit", "tune", "pretrain", "prune-vocabulary", "zeroshot"),
+    *("evaluate", "compare", "predict", "inspect", "harvest", "sample"),
 )
 
 

@@ -50,6 +50,11 @@ def _show_model(output: "Output", folder: str) -> None:
 
     model = load(folder)
     output.print("\n".join(model.describe()))
+    if not model.has_seen_ratings:
+        output.print("")
+        for note in model.notes():
+            output.print(f"- {note}")
+        return
     contest = model.contest()
     part = "took no part in fitting" if contest.judged_on == "test" else "training was stopped by"
     output.print(f"\nOn the {contest.judged_on} reviews, which {part}:\n")

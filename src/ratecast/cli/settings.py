@@ -20,6 +20,7 @@ TITLES: Final[dict[str | type[Settings], str]] = {
     "backbone": "Backbone and head",
     "adapter": "Parameter-efficient tuning",
     "train": "Training",
+    "few": "Few labels",
     "strengthen": "Stronger fine-tuning",
     "answer": "Answer",
     "track": "Tracking",

@@ -7,7 +7,7 @@ from ratecast.cli.arguments import Resume, SettingsFile, Sources, one_or_many
 from ratecast.cli.settings import setting_flags
 
 
-@setting_flags("columns", "split", "backbone", "adapter", "train", "strengthen", "answer", "track", "")
+@setting_flags("columns", "split", "backbone", "adapter", "train", "few", "strengthen", "answer", "track", "")
 def tune(
     *sources: Sources,
     out: Path,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ratecast.config.adapter import AdapterConfig, TuneName
+from ratecast.config.few import FewLabelsConfig
 from ratecast.config.pretrain import PretrainConfig
 from ratecast.config.settings import Settings, setting_names
 from ratecast.config.stages import (
@@ -33,6 +34,7 @@ __all__ = [
     "BackboneConfig",
     "ClassWeights",
     "ColumnsConfig",
+    "FewLabelsConfig",
     "FitConfig",
     "Optimise",
     "PretrainConfig",
@@ -58,6 +60,7 @@ class FitConfig(Settings):
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    few: FewLabelsConfig = field(default_factory=FewLabelsConfig)
     strengthen: StrengthenConfig = field(default_factory=StrengthenConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
@@ -79,6 +82,7 @@ class FitConfig(Settings):
         if not 0 < self.answer.coverage < 1:
             yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
         yield from _clashes(self.strengthen, self.backbone)
+        yield from _clashes_with_few_labels(self.few, self.backbone)
         if self.adapter.tune != "full":
             yield from _clashes_with_adapters(self)
         yield from self._pretrain_faults()
@@ -132,6 +136,15 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
         )
     if strengthen.synonyms and strengthen.synonyms_file is None:
         yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"
+
+
+def _clashes_with_few_labels(few: FewLabelsConfig, backbone: BackboneConfig) -> Iterator[str]:
+    """Settings of prompts and pairs that are impossible, or that others contradict."""
+    yield from few.faults()
+    if few.prompt is not None and (backbone.pooled_layers > 1 or backbone.pooling == "first"):
+        yield "a prompt takes the vector where the word is told: leave pooling and pooled_layers unset"
+    if few.contrastive_passes and backbone.trained_layers == 0:
+        yield "contrastive_passes trains the backbone, which trained_layers=0 leaves as it is: leave one of them unset"
 
 
 def _clashes_with_adapters(config: FitConfig) -> Iterator[str]:

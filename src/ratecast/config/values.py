@@ -70,7 +70,9 @@ _POSITIVE: Final = frozenset(
         "bottleneck_width",
     )
 )
-_NOT_NEGATIVE: Final = frozenset(("weight_decay", "trained_layers", "seed", "r_drop", "reinitialised_layers", "adversarial"))
+_NOT_NEGATIVE: Final = frozenset(
+    ("weight_decay", "trained_layers", "seed", "r_drop", "reinitialised_layers", "adversarial", "contrastive_passes")
+)
 _FRACTIONS: Final = frozenset(
     (
         "head_fraction",

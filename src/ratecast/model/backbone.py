@@ -40,6 +40,7 @@ class Backbone:
         sha256: hash of its weights file, None where there are several.
         width: length of its token vectors.
         pooling: name of the pooling that suits it: of a decoder the last token alone has read the whole text.
+        language: the model with its output layer that ``model`` is a part of, where that was asked for.
     """
 
     model: nn.Module
@@ -48,6 +49,7 @@ class Backbone:
     sha256: str | None
     width: int
     pooling: str
+    language: "Pretrained | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +118,13 @@ def load_pretrained(
     )
 
 
-def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
+def load_backbone(config: BackboneConfig, *, added_tokens: int = 0, kind: Callable[[Any], str] | None = None) -> Backbone:
     """Load a pretrained model and its tokenizer; weights from safetensors only, never remote code.
 
     Args:
         config: the settings.
         added_tokens: positions that a tuning method takes up besides those of the text.
+        kind: chooses a class of transformers with an output layer, by the configuration; without one by default.
 
     Raises:
         BackboneError: if it cannot be found or loaded, or the bundled weights are damaged.
@@ -129,26 +132,20 @@ def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
         MissingExtraError: if the extra ``train`` is not installed.
     """
     check_backbone(config, added_tokens=added_tokens)
-    loaded = load_pretrained(config.backbone)
-    model, tokenizer = loaded.model, loaded.tokenizer
+    loaded = load_pretrained(config.backbone) if kind is None else load_pretrained(config.backbone, kind)
+    model, tokenizer = loaded.model if kind is None else loaded.model.base_model, loaded.tokenizer
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's next-sentence layer: unused, and untrained in most checkpoints
     if hasattr(model.config, "use_cache"):
         model.config.use_cache = False  # a decoder's keys and values are of no use once the text is read
-    encoder = TextEncoder.create(
-        fast_tokenizer(tokenizer, config.backbone),
-        max_tokens=config.max_tokens or _longest(loaded.config, added_tokens),
-        head_fraction=config.head_fraction,
-        pad_id=pad_id(tokenizer),
-        end_id=_end_id(tokenizer),
-    )
     return Backbone(
         model=model,
-        encoder=encoder,
+        encoder=_encoder(config, tokenizer, loaded.config, added_tokens=added_tokens),
         name=config.backbone,
         sha256=loaded.sha256,
         width=int(loaded.config.hidden_size),
         pooling="last" if is_decoder(loaded.config) else "mean",
+        language=None if kind is None else loaded,
     )
 
 
@@ -172,6 +169,33 @@ def check_backbone(config: BackboneConfig, *, reinitialised_layers: int = 0, add
             "encoder, such as BERT, or a decoder, such as GPT-2"
         )
     _check_sizes(config, architecture, reinitialised_layers, added_tokens)
+
+
+def load_tokenizer(config: BackboneConfig) -> tuple[Any, TextEncoder]:
+    """The tokenizer of a backbone, as transformers loads it and as an encoder of texts; weights are not read.
+
+    Raises:
+        BackboneError: if it cannot be found or loaded.
+    """
+    transformers = require("transformers", "train", "loading a backbone")
+    origin = find_backbone(config.backbone)
+    architecture = read_architecture(config.backbone, origin)
+    with quiet(transformers, origin):
+        try:
+            tokenizer = _load_tokenizer(transformers, origin, architecture)
+        except LOAD_ERRORS as error:
+            raise BackboneError(explain(config.backbone, error, origin=origin)) from None
+    return tokenizer, _encoder(config, tokenizer, architecture, added_tokens=0)
+
+
+def _encoder(config: BackboneConfig, tokenizer: Any, architecture: Any, *, added_tokens: int) -> TextEncoder:
+    return TextEncoder.create(
+        fast_tokenizer(tokenizer, config.backbone),
+        max_tokens=config.max_tokens or _longest(architecture, added_tokens),
+        head_fraction=config.head_fraction,
+        pad_id=pad_id(tokenizer),
+        end_id=_end_id(tokenizer),
+    )
 
 
 def backbone_architecture(name: str) -> Any:

@@ -76,7 +76,13 @@ def _save_weights(rater: Rater, folder: Path) -> Component:
     save_file(_without_shared(weights), folder / WEIGHTS_FILE)
     rater.backbone.config.to_json_file(folder / BACKBONE_FILE)  # type: ignore[union-attr, operator]
     return create_component(
-        folder, "weights", "weights", [WEIGHTS_FILE, BACKBONE_FILE], pooling=rater.pooling, layers=rater.pooled_layers
+        folder,
+        "weights",
+        "weights",
+        [WEIGHTS_FILE, BACKBONE_FILE],
+        pooling=rater.pooling,
+        layers=rater.pooled_layers,
+        transform=None if rater.transform is None else rater.transform.settings,
     )
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.heads import Head
-from ratecast.model.pooling import POOLINGS
+from ratecast.model.pooling import find_pooling
 from ratecast.model.precision import computing_in
+from ratecast.model.prompting.output import Transform, UnitLength
 from ratecast.scale import FloatArray
 from ratecast.text import TextEncoder, pad
 
@@ -22,11 +23,12 @@ class Rater(nn.Module):
     Args:
         backbone: a transformers model whose output has ``last_hidden_state``.
         head: maps review vectors to raw outputs.
-        pooling: name of a pooling.
+        pooling: name of a pooling, as `find_pooling` takes it.
         pooled_layers: how many top layers are pooled; their vectors are joined to the review's vector. Lower layers keep what
             the topmost, trained for another purpose, has dropped (Tenney et al. 2019, "BERT Rediscovers the Classical NLP
             Pipeline").
         precision: what the backbone computes in; weights, pooling and head stay in float32.
+        transform: what the pooled vectors go through before the head; None for nothing.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Rater(nn.Module):
         pooling: str,
         pooled_layers: int = 1,
         precision: torch.dtype = torch.float32,
+        transform: Transform | UnitLength | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -44,17 +47,20 @@ class Rater(nn.Module):
         self.pooling = pooling
         self.pooled_layers = pooled_layers
         self.precision = precision
+        self.transform = transform
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """One vector for each review, from ids and mask of shape ``(batch, token)``.
 
         Returns:
-            Shape ``(batch, pooled_layers * width)``, the topmost layer's vector first.
+            Shape ``(batch, pooled_layers * width)``, the topmost layer's vector first, or what the transform makes of it.
         """
         with self._lower_layers() as lower, computing_in(self.precision, input_ids.device):
             output: Any = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
-        pool = POOLINGS[self.pooling]
-        return torch.cat([pool(states.float(), attention_mask) for states in (output.last_hidden_state, *lower)], dim=1)
+        pool = find_pooling(self.pooling)
+        pooled = torch.cat([pool(states.float(), attention_mask) for states in (output.last_hidden_state, *lower)], dim=1)
+        found: Tensor = pooled if self.transform is None else self.transform(pooled)
+        return found
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, dropout_samples: int = 1) -> Tensor:
         """The head's raw outputs, shape ``(batch, output)``, or ``(sample · batch, output)`` with several dropout masks."""

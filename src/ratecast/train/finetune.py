@@ -8,14 +8,12 @@ from typing import Final
 
 import numpy as np
 import torch
-from accelerate import PartialState
-from torch import Tensor
 
 from ratecast.config import FitConfig
 from ratecast.data.split import judged_reviews, sampled_rows, stopping_rows
 from ratecast.model.adapters import Adapter, attach, create_method
-from ratecast.model.backbone import Backbone, load_backbone, set_trained, transformer_layers
-from ratecast.model.heads import create_head
+from ratecast.model.backbone import Backbone, set_trained, transformer_layers
+from ratecast.model.prompting import Prompt, load_prompted
 from ratecast.model.rater import Rater
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
@@ -27,10 +25,12 @@ from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, TrainingResult, train
+from ratecast.train.network import create_rater, distribution, head_probabilities
 from ratecast.train.optim import with_learning_rate
+from ratecast.train.pairs import Pairs, learn_pairs
 from ratecast.train.paraphrase import back_translate
 from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sample_rows
-from ratecast.train.precision import PRECISIONS, choose_precision
+from ratecast.train.precision import choose_precision
 from ratecast.train.probe import fit_probe
 from ratecast.train.reinitialise import reinitialise, top_layers
 from ratecast.train.weights import review_weights
@@ -59,6 +59,8 @@ class FineTuned:
         ensemble: the networks that this one learnt from besides the ratings, None without any.
         paraphrased: training reviews that were also read as they came back from another language.
         adapter: the weights that were added to the backbone; None where its own were trained.
+        prompt: what the texts were read in; None without one.
+        pairs: what was learnt from pairs of reviews before; None if nothing was.
     """
 
     rater: Rater
@@ -74,6 +76,8 @@ class FineTuned:
     ensemble: Ensemble | None
     paraphrased: int
     adapter: Adapter | None
+    prompt: Prompt | None
+    pairs: Pairs | None
 
 
 def finetune(
@@ -115,6 +119,8 @@ def finetune(
     if tuning.plan.reviews == 0:
         return None
     run.reporter.tell(tuning.plan.describe(tuning.networks))
+    for line in () if tuning.prompt is None else tuning.prompt.lines():
+        run.reporter.tell(line)
     if judged == "validation":
         return tuning.run(None)
     return tuning.run(parts[judged].take(sampled_rows(len(parts[judged]), tuning.judged, run.config.seed)))
@@ -131,7 +137,7 @@ class _Trained:
     def probabilities(self, name: str) -> FloatArray:
         """Level probabilities of one set, ``(review, level)``."""
         with self.network.skipping():
-            return _distribution(self.network.rater, self.network.outputs(self.reviews[name]))
+            return distribution(self.network.rater, self.network.outputs(self.reviews[name]))
 
 
 class _Tuning:
@@ -139,6 +145,8 @@ class _Tuning:
 
     _backbone: Backbone
     _adapter: Adapter | None
+    prompt: Prompt | None
+    _pairs: Pairs | None = None
     _rater: Rater
 
     def __init__(
@@ -160,6 +168,7 @@ class _Tuning:
         self._augmentation = Augmentation.create(run.config.strengthen, run.config.seed)
         saved = saved_plan(run) if run.resume else None
         self._method = create_method(run.config.adapter)
+        self._scale = scale
         self._load(run.config)
         run = replace(run, config=run.config.with_values(pooling=run.config.backbone.pooling or self._backbone.pooling))
         self._layers = len(transformer_layers(self._backbone.model))
@@ -176,14 +185,13 @@ class _Tuning:
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
         self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
         self._reviews_per_second = encoding / float(self._texts["validation"].lengths.mean())
-        self._scale = scale
         self._prepare(self._run.config)
 
     def _planned(self, parts: dict[str, Reviews], scale: RatingScale, run: Run, saved: Plan | None) -> tuple[Plan, float]:
         """The plan, and the tokens a second that the network encodes."""
         config, encoder, training = run.config, self._backbone.encoder, parts["train"]
         precision = saved.precision if saved else choose_precision(config.train.precision)
-        rater = _rater(self._backbone, scale, training.rated(), config.with_values(precision=precision))
+        rater = create_rater(self._backbone, scale, training.rated(), config.with_values(precision=precision), self.prompt)
         if self._method is None:
             set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
@@ -232,7 +240,7 @@ class _Tuning:
             self._encoded = {name: self._encode(name, part, self._run) for name, part in self._few.items()}
             self._fit_head(self._encoded)
             validation = self._encoded["validation"].vectors
-            before = _probabilities(self._rater, validation) if judged is None else self._before(judged)
+            before = head_probabilities(self._rater, validation) if judged is None else self._before(judged)
         before_seconds = time.monotonic() - started
         targets, ensemble = self._taught() if self._members else (None, None)
         trained = self._train(self._run if ensemble is None else self._renewed(self._members), networks=1, targets=targets)
@@ -250,12 +258,14 @@ class _Tuning:
             ensemble=ensemble,
             paraphrased=sum(text is not None for text in self._paraphrases or ()),
             adapter=self._adapter,
+            prompt=self.prompt,
+            pairs=self._pairs,
         )
 
     def _load(self, config: FitConfig) -> None:
         """Load the backbone, and add the tuning method's weights to it."""
         added_tokens = 0 if self._method is None else self._method.added_tokens
-        self._backbone = load_backbone(config.backbone, added_tokens=added_tokens)
+        self._backbone, self.prompt = load_prompted(config, self._scale, added_tokens=added_tokens)
         self._adapter = None if self._method is None else attach(self._backbone, self._method)
         if self._adapter is not None:
             self._backbone = replace(self._backbone, model=self._adapter.model)
@@ -291,7 +301,7 @@ class _Tuning:
     def _prepare(self, config: FitConfig) -> None:
         """Put a new head on the backbone, and mark the weights that are trained."""
         settings = config.backbone
-        self._rater = _rater(self._backbone, self._scale, self._ratings["train"], config)
+        self._rater = create_rater(self._backbone, self._scale, self._ratings["train"], config, self.prompt)
         self._frozen = 0
         if self._method is None:
             self._frozen = set_trained(
@@ -303,13 +313,14 @@ class _Tuning:
         restarted = top_layers(self._backbone.model, run.config.strengthen.reinitialised_layers)
         if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
             reinitialise(self._backbone.model, restarted, run.config.seed)
-        if restarted or not (self._method is None or self._method.starts_as_identity):
+        reviews = {name: RatedTexts(texts=texts, ratings=self._ratings[name]) for name, texts in self._texts.items()}
+        paired = run.config.few.contrastive_passes > 0
+        if paired:
+            self._pairs = learn_pairs(self._rater, reviews, self._backbone.encoder.settings, run, self._left(networks))
+        if restarted or paired or not (self._method is None or self._method.starts_as_identity):
             self._fit_head({name: self._encode(name, part, run, again=True) for name, part in self._few.items()})
-        stored = self._encoded if self._frozen else dict.fromkeys(self._encoded)
-        reviews = {
-            name: RatedTexts(texts=texts, ratings=self._ratings[name], encoded=stored[name])
-            for name, texts in self._texts.items()
-        }
+        if self._frozen:
+            reviews = {name: replace(part, encoded=self._encoded[name]) for name, part in reviews.items()}
         augmented = self._augmented(run.config.seed)
         reviews["train"] = replace(reviews["train"], weights=self._weights, augmented=augmented, targets=targets)
         hidden = self._encoded["train"].hidden
@@ -332,7 +343,13 @@ class _Tuning:
         rows = self._rows
         weights = None if self._weights is None else self._weights[rows]
         training = (encoded["train"].vectors, self._ratings["train"][rows])
-        fit_probe(self._rater.head, training, (encoded["validation"].vectors, self._ratings["validation"]), weights)
+        fit_probe(
+            self._rater.head,
+            training,
+            (encoded["validation"].vectors, self._ratings["validation"]),
+            weights,
+            anchored=self.prompt is not None,
+        )
 
     def _before(self, judged: Reviews) -> FloatArray | None:
         """What the untrained backbone says of the judged reviews, unless that would take much of the time."""
@@ -340,7 +357,7 @@ class _Tuning:
         if seconds is not None and len(judged) > PROBE_SHARE * seconds * self._reviews_per_second:
             return None
         texts = self._backbone.encoder.encode(judged.joined())
-        return _probabilities(self._rater, self._encode("judged", texts, self._run).vectors)
+        return head_probabilities(self._rater, self._encode("judged", texts, self._run).vectors)
 
     def _augmented(self, seed: int) -> AugmentedTexts | None:
         if self._augmentation is None and self._paraphrases is None:
@@ -375,28 +392,3 @@ class _Tuning:
         if seconds is not None:
             most = min(most, max(64, int(PROBE_SHARE * seconds * self._reviews_per_second)))
         return np.sort(np.random.default_rng(self._run.config.seed).permutation(count)[:most])
-
-
-def _rater(backbone: Backbone, scale: RatingScale, ratings: FloatArray, config: FitConfig) -> Rater:
-    settings = config.backbone
-    width, smoothing = settings.pooled_layers * backbone.width, config.train.label_smoothing
-    rater = Rater(
-        backbone.model,
-        create_head(settings.head, width, scale, ratings, settings.dropout, label_smoothing=smoothing),
-        pooling=settings.pooling or backbone.pooling,
-        pooled_layers=settings.pooled_layers,
-        precision=PRECISIONS[config.train.precision],
-    )
-    return rater.to(PartialState().device)  # where training will be, so that speed is measured and texts are encoded there
-
-
-def _probabilities(rater: Rater, vectors: Tensor) -> FloatArray:
-    with torch.no_grad():
-        return _distribution(rater, rater.head(vectors.to(rater.head.linear.weight.device)))
-
-
-@torch.no_grad()
-def _distribution(rater: Rater, outputs: Tensor) -> FloatArray:
-    found = rater.head.probabilities(outputs).cpu().double()  # not every device has double precision
-    probabilities: FloatArray = (found / found.sum(1, keepdim=True)).numpy()
-    return probabilities

@@ -67,7 +67,7 @@ def flat(config: FitConfig) -> dict[str, Any]:
 
 def _choices(config: FitConfig, layers: int, longest: int) -> dict[str, list[Any]]:
     """Settings with a few values, the default among them. None leaves the choice to the plan, as the time allows."""
-    smoothed = config.train.label_smoothing > 0
+    smoothed = config.train.label_smoothing > 0 or config.few.prompt is not None
     return {
         "head": sorted(name for name, kind in HEADS.items() if not smoothed or issubclass(kind, SoftmaxHead)),
         "max_tokens": [None, *(tokens for tokens in _TOKENS if tokens < longest)],

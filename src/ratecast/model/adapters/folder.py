@@ -16,6 +16,7 @@ from ratecast.model.adapters.methods import METHODS, attach
 from ratecast.model.backbone import Backbone, load_backbone
 from ratecast.model.graph import TOKENIZER_FILE
 from ratecast.model.heads import HEADS, create_head
+from ratecast.model.prompting import Transform
 from ratecast.model.rater import Rater
 from ratecast.model.store import Component, create_component, read_manifest, verify
 from ratecast.scale import RatingScale
@@ -24,6 +25,8 @@ from ratecast.text import TextEncoder, TextSettings
 ADAPTER_FILE: Final = "adapter.safetensors"
 ADAPTER: Final = "adapter"
 """Name and kind of the component."""
+_OWN: Final = ("head.", "transform.")
+"""What the names of weights begin with that the backbone does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +72,9 @@ class LoadedAdapter:
 
 
 def save_adapter(rater: Rater, adapter: Adapter, folder: Path) -> Component:
-    """Write the weights that were added and the head, and which backbone they belong to."""
+    """Write the weights that were added, the head and what stands before it, and which backbone they belong to."""
     added = {f"backbone.{name}" for name, weight in adapter.model.named_parameters() if weight.requires_grad}
-    kept = {name: value for name, value in rater.state_dict().items() if name in added or name.startswith("head.")}
+    kept = {name: value for name, value in rater.state_dict().items() if name in added or name.startswith(_OWN)}
     save_file({name: value.detach().cpu().contiguous().clone() for name, value in kept.items()}, folder / ADAPTER_FILE)
     return create_component(
         folder,
@@ -84,6 +87,7 @@ def save_adapter(rater: Rater, adapter: Adapter, folder: Path) -> Component:
         base_sha256=adapter.base_sha256,
         pooling=rater.pooling,
         layers=rater.pooled_layers,
+        transform=None if rater.transform is None else rater.transform.settings,
         head=next(name for name, kind in HEADS.items() if type(rater.head) is kind),
     )
 
@@ -140,8 +144,10 @@ def rebuild(found: AdapterFolder, base: Backbone) -> LoadedAdapter:
             f"found {base.name!r} with {adapter.base_sha256[:16]}: give the backbone that it was trained on"
         )
     layers = int(settings["layers"])
-    head = create_head(settings["head"], layers * base.width, found.scale, np.asarray(found.scale.levels))
-    rater = Rater(adapter.model, head, pooling=settings["pooling"], pooled_layers=layers)
+    transform = None if settings.get("transform") is None else Transform(**settings["transform"])
+    width = layers * base.width if transform is None else transform.dense.out_features
+    head = create_head(settings["head"], width, found.scale, np.asarray(found.scale.levels))
+    rater = Rater(adapter.model, head, pooling=settings["pooling"], pooled_layers=layers, transform=transform)
     _load_weights(rater, found.folder / ADAPTER_FILE)
     encoder = TextEncoder.load(found.folder / TOKENIZER_FILE, found.text)
     return LoadedAdapter(rater=rater.eval(), encoder=encoder, adapter=replace(adapter, base=found.base))
@@ -155,6 +161,6 @@ def _load_weights(rater: Rater, path: Path) -> None:
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ModelFolderError(f"{path} is damaged ({error}); fit again or restore the file") from None
     trained: set[str] = {name for name, weight in rater.named_parameters() if weight.requires_grad}
-    absent: list[Any] = [name for name in missing if name in trained or name.startswith("head.")]
+    absent: list[Any] = [name for name in missing if name in trained or name.startswith(_OWN)]
     if absent or unexpected:
         raise ModelFolderError(f"{path} is damaged: found {sorted(stored)}, expected {sorted(trained)}")

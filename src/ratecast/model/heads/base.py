@@ -56,13 +56,23 @@ class Head(nn.Module, ABC):
     def calibrate(self, output: Tensor, ratings: Tensor) -> None:
         """Set from held-out reviews what the loss does not train; shapes as in `loss`."""
 
-    def standardise(self, vectors: Tensor) -> None:
+    @torch.no_grad()
+    def standardise(self, vectors: Tensor, *, keep_outputs: bool = False) -> None:
         """From now on bring vectors to the mean 0 and deviation 1 that these have, shape ``(review, width)``.
 
         Weights and dropout then act on numbers of one size, whatever the backbone's vectors look like.
+
+        Args:
+            vectors: shape ``(review, width)``.
+            keep_outputs: whether the weights change so that the outputs do not.
         """
-        self.vector_mean.copy_(vectors.mean(0))
-        self.vector_deviation.copy_(vectors.std(0).clamp(min=1e-6))
+        mean, deviation = vectors.mean(0), vectors.std(0).clamp(min=1e-6)
+        if keep_outputs:
+            weight = self.linear.weight / self.vector_deviation
+            self.linear.bias.add_(weight @ (mean - self.vector_mean))
+            self.linear.weight.copy_(weight * deviation)
+        self.vector_mean.copy_(mean)
+        self.vector_deviation.copy_(deviation)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Raw outputs, shape ``(batch, output)``, of vectors of shape ``(batch, width)``."""
