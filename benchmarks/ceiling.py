@@ -10,6 +10,7 @@ layer, three times each for training; attention's own (5 % more at 128 tokens) a
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from setting import ceiling_gflops, show, yelp, yelp_parser
@@ -42,7 +43,7 @@ def loop_run(config: FitConfig, folder: Path) -> Run:
 class Pretraining:
     """Steps of pretraining in the training loop, some more each time."""
 
-    def __init__(self, texts: list[str], objective: str, precision: str, folder: Path, steps: int) -> None:
+    def __init__(self, texts: list[str], objective: Any, precision: Any, folder: Path, steps: int) -> None:
         config = PretrainConfig(objective=objective, precision=precision, steps=steps)
         dropout = OBJECTIVES[objective].inner_dropout
         language = load_language(config.backbone, block_tokens=config.block_tokens, precision=precision, inner_dropout=dropout)

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--pretrain-steps", type=int, help="fixed steps of each pretraining, in place of the time")
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    budget = ("--time-budget", f"{60 * arguments.minutes:g}s", "--epochs", "20")
+    budget: tuple[str, ...] = ("--time-budget", f"{60 * arguments.minutes:g}s", "--epochs", "20")
     if arguments.pretrain_steps:
         budget = ("--steps", str(arguments.pretrain_steps))
     rows: list[list[Any]] = []

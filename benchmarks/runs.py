@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import arro3.core as arrow
 import numpy as np
-from accuracy.task import Dataset
 
 from ratecast import load
 from ratecast.config import SplitConfig
@@ -24,6 +24,9 @@ from ratecast.data import split_reviews
 from ratecast.data.write import write_table
 from ratecast.records import Reviews, strings
 from ratecast.scale import FloatArray, RatingScale
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "accuracy"))
+from task import Dataset
 
 JUDGED_FRACTION = 0.15
 """Share of the training reviews that methods are judged on; nothing learns from them."""
@@ -139,7 +142,10 @@ class Task:
             if rows is not None:
                 chosen = np.sort(np.random.default_rng(seed).permutation(chosen)[:rows])
             part = self.training.take(chosen)
-            columns = {"text": arrow.Array(list(part.text), arrow.DataType.utf8()), "rating": arrow.Array(part.rated())}
+            columns: dict[str, Any] = {
+                "text": arrow.Array(list(part.text), arrow.DataType.utf8()),
+                "rating": arrow.Array(part.rated()),
+            }
             write_table(arrow.Table.from_pydict(columns), path)
         return path
 

@@ -20,12 +20,12 @@ def by_hand(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torc
 
 @pytest.mark.parametrize("by_name", [False, True])
 def test_attention_is_computed_in_float32(by_name: bool) -> None:
-    given = inputs()
+    query, key, value = given = inputs()
     with computing_in(torch.bfloat16, CPU):
         if by_name:
-            found = scaled_dot_product_attention(**dict(zip(("query", "key", "value"), given, strict=True)))
+            found = scaled_dot_product_attention(query=query, key=key, value=value)
         else:
-            found = scaled_dot_product_attention(*given)
+            found = scaled_dot_product_attention(query, key, value)
         product = torch.randn(3, 4) @ torch.randn(4, 2)
     assert product.dtype is torch.bfloat16
     assert found.dtype is torch.bfloat16

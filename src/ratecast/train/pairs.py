@@ -118,6 +118,9 @@ class PairLearner:
         """That of fine-tuning; the head has no gradients, and stays."""
         return create_optimizer(self._rater, self._config.train, self._config.strengthen.layer_decay)
 
+    def before_step(self, progress: float) -> None:
+        """Nothing is to be made ready."""
+
     def losses(self, step: int) -> Iterator[Tensor]:
         """The mean over all pairs of a batch."""
         number, position = divmod(step, self._steps_per_pass)

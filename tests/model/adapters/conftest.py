@@ -139,7 +139,7 @@ def network_of(base_of: Callable[[str], Backbone]) -> Callable[..., tuple[Rater,
         assert method is not None
         adapter = attach(base, method)
         head = create_head(config.backbone.head, base.width, SCALE, np.asarray(SCALE.levels))
-        rater = Rater(adapter.model, head, pooling=config.backbone.pooling)
+        rater = Rater(adapter.model, head, pooling=config.backbone.pooling or base.pooling)
         with torch.no_grad():
             for weight in adapter.model.parameters():
                 if weight.requires_grad:

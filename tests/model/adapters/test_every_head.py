@@ -35,7 +35,7 @@ def settings_of(name: str, family: str, head: str) -> FitConfig:
 
 def rater_of(backbone: Backbone, config: FitConfig) -> Rater:
     head = create_head(config.backbone.head, backbone.width, SCALE, RATINGS)
-    return Rater(backbone.model, head, pooling=config.backbone.pooling).train()
+    return Rater(backbone.model, head, pooling=config.backbone.pooling or backbone.pooling).train()
 
 
 def changed_by_a_step(rater: Rater, backbone: Backbone, config: FitConfig, method: Method | None = None) -> set[str]:
@@ -68,7 +68,9 @@ def test_step_changes_what_is_added_and_its_file_gives_the_same(
     method = create_method(config.adapter)
     assert method is not None
     adapter = attach(backbone, method)
-    backbone = Backbone(model=adapter.model, encoder=backbone.encoder, name=family, sha256=None, width=backbone.width)
+    backbone = Backbone(
+        model=adapter.model, encoder=backbone.encoder, name=family, sha256=None, width=backbone.width, pooling=backbone.pooling
+    )
     rater = rater_of(backbone, config)
     changed = changed_by_a_step(rater, backbone, config, method)
     added = {part for part, weight in rater.named_parameters() if weight.requires_grad}
