@@ -51,7 +51,7 @@ def test_another_scale(posts: Path, tmp_path: Path) -> None:
     assert read_table(out).table["rating"].to_pylist() == [5.0, 2.0]
 
 
-def test_a_rating_column_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_a_rating_column_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "posts.csv"
     path.write_text("text,rating\nFine. 7/10,3\nNothing,2\n", encoding="utf-8")
     assert run(["harvest", str(path), "--out", str(path)]) == 0
@@ -60,6 +60,7 @@ def test_a_rating_column_that_is_there_is_left_alone(tmp_path: Path) -> None:
     assert table["stated_rating"].to_pylist() == [7.0]
     path.write_text("text,rating,stated_rating\nFine. 7/10,3,4\nNothing,2,1\n", encoding="utf-8")
     assert run(["harvest", str(path), "--out", str(path)]) == 0
+    assert "rated in the column 'stated_rating_2'" in capsys.readouterr().err
     table = read_table(path).table
     assert table["stated_rating"].to_pylist() == [4]
     assert table["stated_rating_2"].to_pylist() == [7.0]
