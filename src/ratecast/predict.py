@@ -200,7 +200,7 @@ class Predictor:
         for name, member in self._members.items():
             if isinstance(member, OnnxGraph):
                 found[name], shortened = member.explained(texts, reporter)
-                note = (f"the middle of the text was left out: {member.encoder.settings.max_tokens} tokens are read",)
+                note = (f"the middle of the text was left out: {member.encoder.settings.describe()} are read",)
                 notes = [note if is_short else () for is_short in shortened]
             else:
                 found[name] = member.probabilities(texts)

@@ -79,6 +79,7 @@ class FitConfig(Settings):
         if not 0 < self.answer.coverage < 1:
             yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
         yield from _clashes(self.strengthen, self.backbone)
+        yield from _clashes_with_recurrence(self.strengthen, self.backbone)
         if self.adapter.tune != "full":
             yield from _clashes_with_adapters(self)
         yield from self._pretrain_faults()
@@ -122,6 +123,20 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
         )
     if strengthen.synonyms and strengthen.synonyms_file is None:
         yield "synonyms needs a thesaurus: set synonyms_file, such as /usr/share/mythes/th_en_US_v2.dat (Debian's mythes-en-us)"
+
+
+def _clashes_with_recurrence(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
+    """Settings that take the first trained layer to be entered once, by what is the same in every pass."""
+    if backbone.windows == 1 or backbone.window_pooling != "recurrent":
+        return
+    if backbone.trained_layers is not None:
+        yield (
+            "window_pooling=recurrent hands what is learnt to the lowest layer of the next window, but "
+            f"trained_layers={backbone.trained_layers} computes the lowest layers once: leave trained_layers unset, or choose "
+            "attention or mean"
+        )
+    if strengthen.adversarial:
+        yield "adversarial does not go with window_pooling=recurrent: choose attention or mean, or leave it off"
 
 
 def _clashes_with_adapters(config: FitConfig) -> Iterator[str]:

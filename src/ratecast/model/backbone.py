@@ -143,6 +143,8 @@ def load_backbone(config: BackboneConfig, *, added_tokens: int = 0) -> Backbone:
         max_tokens=config.max_tokens or _longest(loaded.config, added_tokens),
         head_fraction=config.head_fraction,
         pad_id=pad_id(tokenizer),
+        windows=config.windows,
+        overlap_fraction=config.overlap_fraction,
     )
     return Backbone(
         model=model, encoder=encoder, name=config.backbone, sha256=loaded.sha256, width=int(loaded.config.hidden_size)

@@ -18,6 +18,7 @@ from ratecast.model.graph import TOKENIZER_FILE
 from ratecast.model.heads import HEADS, create_head
 from ratecast.model.rater import Rater
 from ratecast.model.store import Component, create_component, read_manifest, verify
+from ratecast.model.windows import create_window_pooling, pooling_name
 from ratecast.scale import RatingScale
 from ratecast.text import TextEncoder, TextSettings
 
@@ -71,7 +72,9 @@ class LoadedAdapter:
 def save_adapter(rater: Rater, adapter: Adapter, folder: Path) -> Component:
     """Write the weights that were added and the head, and which backbone they belong to."""
     added = {f"backbone.{name}" for name, weight in adapter.model.named_parameters() if weight.requires_grad}
-    kept = {name: value for name, value in rater.state_dict().items() if name in added or name.startswith("head.")}
+    kept = {
+        name: value for name, value in rater.state_dict().items() if name in added or name.startswith(("head.", "windows."))
+    }
     save_file({name: value.detach().cpu().contiguous().clone() for name, value in kept.items()}, folder / ADAPTER_FILE)
     return create_component(
         folder,
@@ -84,6 +87,7 @@ def save_adapter(rater: Rater, adapter: Adapter, folder: Path) -> Component:
         base_sha256=adapter.base_sha256,
         pooling=rater.pooling,
         layers=rater.pooled_layers,
+        window_pooling=None if rater.windows is None else pooling_name(rater.windows),
         head=next(name for name, kind in HEADS.items() if type(rater.head) is kind),
     )
 
@@ -137,7 +141,9 @@ def rebuild(found: AdapterFolder, base: Backbone) -> LoadedAdapter:
         )
     layers = int(settings["layers"])
     head = create_head(settings["head"], layers * base.width, found.scale, np.asarray(found.scale.levels))
-    rater = Rater(adapter.model, head, pooling=settings["pooling"], pooled_layers=layers)
+    reading = BackboneConfig(windows=found.text.windows, window_pooling=settings.get("window_pooling") or "mean")
+    windows = create_window_pooling(reading, layers * base.width, adapter.model)
+    rater = Rater(adapter.model, head, pooling=settings["pooling"], pooled_layers=layers, windows=windows)
     _load_weights(rater, found.folder / ADAPTER_FILE)
     encoder = TextEncoder.load(found.folder / TOKENIZER_FILE, found.text)
     return LoadedAdapter(rater=rater.eval(), encoder=encoder, adapter=replace(adapter, base=found.base))
@@ -151,6 +157,6 @@ def _load_weights(rater: Rater, path: Path) -> None:
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ModelFolderError(f"{path} is damaged ({error}); fit again or restore the file") from None
     trained: set[str] = {name for name, weight in rater.named_parameters() if weight.requires_grad}
-    absent: list[Any] = [name for name in missing if name in trained or name.startswith("head.")]
+    absent: list[Any] = [name for name in missing if name in trained or name.startswith(("head.", "windows."))]
     if absent or unexpected:
         raise ModelFolderError(f"{path} is damaged: found {sorted(stored)}, expected {sorted(trained)}")
