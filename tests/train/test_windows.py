@@ -100,6 +100,21 @@ def test_parts_of_a_batch_teach_what_the_whole_does(tiny_backbone: Path, monkeyp
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("pooling", "names"), [("attention", {"query", "place"}), ("recurrent", {"start", "carry.weight"})])
+def test_a_step_trains_the_pooling_of_windows(pooling: str, names: set[str], tiny_backbone: Path) -> None:
+    rater, encoder, config = network_of(tiny_backbone, pooling, batch_reviews=6)
+    reviews = RatedTexts(texts=encoder.encode(TEXTS), ratings=RATINGS)
+    learner = RatingLearner(Network(rater, encoder.settings, frozen=0, layers=2), reviews, reviews, config)
+    assert rater.windows is not None
+    before = {name: weight.detach().clone() for name, weight in rater.windows.named_parameters()}
+    optimizer = learner.create_optimizer()
+    for loss in learner.losses(0):
+        loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    changed = {name for name, weight in rater.windows.named_parameters() if not torch.equal(weight, before[name])}
+    assert changed == set(before) == names
+
+
 def test_the_pooling_of_windows_learns_as_fast_as_the_head(tiny_backbone: Path) -> None:
     rater, _, config = network_of(tiny_backbone)
     rates = learning_rates(rater, config.train, 0.5)
@@ -157,7 +172,7 @@ def long_reviews(count: int, seed: int) -> Reviews:
 
 @pytest.fixture(scope="module")
 def long_parts() -> dict[str, Reviews]:
-    return {name: long_reviews(count, seed) for seed, (name, count) in enumerate({"train": 200, "validation": 60}.items())}
+    return {name: long_reviews(count, seed) for seed, (name, count) in enumerate({"train": 160, "validation": 60}.items())}
 
 
 @pytest.mark.slow
@@ -166,15 +181,12 @@ def test_the_middle_of_a_review_is_learnt_from_in_windows_alone(
     pooling: str | None, run_of: Callable[..., Run], long_parts: dict[str, Reviews]
 ) -> None:
     windows = {} if pooling is None else {"windows": 6, "window_pooling": pooling}
-    run = run_of(max_tokens=16, epochs=8.0, learning_rate=3e-3, **windows)
+    run = run_of(max_tokens=16, steps=5, **windows)
     tuned = finetune(long_parts, SCALE, run, time_left=None, reviews_after=0, judged="validation")
     assert isinstance(tuned, FineTuned)
     if pooling is None:
         assert tuned.result.best_score > 1.2
-        assert (tuned.windowed, tuned.shortened) == (0, 200)
+        assert (tuned.windowed, tuned.shortened) == (0, 160)
         return
     assert tuned.result.best_score < 0.8
-    assert (tuned.windowed, tuned.shortened) == (200, 0)
-    assert tuned.rater.windows is not None
-    for name, weight in tuned.rater.windows.named_parameters():
-        assert float(weight.detach().abs().max()) > 1e-3, name  # the best weights have what the pooling has learnt
+    assert (tuned.windowed, tuned.shortened) == (160, 0)

@@ -67,7 +67,7 @@ class OnnxGraph:
         found = np.empty((len(texts), self._levels), dtype=np.float64)
         with (reporter or SilentReporter()).track("predicting", len(tokenised.ids)) as advance:
             if self._pooling is None:
-                self._run("probabilities", tokenised.ids, np.arange(len(texts)), found, advance)
+                self._run("probabilities", tokenised.ids, np.arange(len(texts)), found, advance=advance)
             else:
                 for start in range(0, len(texts), _AT_ONCE):
                     rows = np.arange(start, min(start + _AT_ONCE, len(texts)))
@@ -79,13 +79,13 @@ class OnnxGraph:
         layout = texts.layout(np.arange(len(texts)))
         vectors = np.zeros((len(texts.ids), int(self._session.get_outputs()[0].shape[1])), dtype=np.float32)
         if len(self._session.get_inputs()) == 2:
-            self._run("vectors", texts.ids, np.arange(len(texts.ids)), vectors, advance)
+            self._run("vectors", texts.ids, np.arange(len(texts.ids)), vectors, advance=advance)
         else:  # each window is read with what the one before it was read as
             before = np.zeros_like(vectors)
             for number, column in enumerate(layout.T):
                 rows = column[column >= 0]
                 before[rows] = vectors[rows - 1] if number else 0
-                self._run("vectors", texts.ids, rows, vectors, advance, before)
+                self._run("vectors", texts.ids, rows, vectors, advance=advance, before=before)
         feed = {"vectors": vectors[np.maximum(layout, 0)], "mask": (layout >= 0).astype(np.int64)}
         found: FloatArray = pooling.run(["probabilities"], feed)[0]
         return found
@@ -96,6 +96,7 @@ class OnnxGraph:
         ids: Sequence[TokenIds],
         rows: NDArray[np.int64],
         found: NDArray[Any],
+        *,
         advance: Advance,
         before: NDArray[np.float32] | None = None,
     ) -> None:

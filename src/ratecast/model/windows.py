@@ -55,7 +55,8 @@ class AttentionWindows(MeanWindows):
         width = vectors.shape[-1]
         following = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(min=0, max=len(self.place) - 1)
         fit = (functional.layer_norm(vectors, (width,)) * self.query).mean(-1) + self.place[following]
-        return (width**0.5 * fit).masked_fill(mask == 0, torch.finfo(vectors.dtype).min).softmax(1)
+        scores: Tensor = (width**0.5 * fit).masked_fill(mask == 0, torch.finfo(vectors.dtype).min)
+        return scores.softmax(1)
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
         """One vector for each review, shape ``(review, width)``; arguments as for `MeanWindows.forward`."""
@@ -141,8 +142,8 @@ def check_windows(config: BackboneConfig, *, added_tokens: int = 0) -> None:
     kind: Any = MODEL_MAPPING[type(architecture)]
     if "inputs_embeds" not in inspect.signature(kind.forward).parameters:
         raise ConfigError(
-            f"window_pooling=recurrent puts a vector before the tokens, which the backbone {config.backbone!r} ({kind.__name__}) "
-            "does not take: choose attention or mean"
+            f"window_pooling=recurrent puts a vector before the tokens, which the backbone {config.backbone!r} "
+            f"({kind.__name__}) does not take: choose attention or mean"
         )
     taken = summary_tokens(config) + added_tokens
     if positions is not None and config.max_tokens is not None and config.max_tokens + taken > positions:

@@ -188,8 +188,10 @@ class TextEncoder:
         return ids[: self._head] + ids[len(ids) - tail :]
 
     def _windows(self, ids: list[int]) -> list[list[int]]:
-        """As few windows as hold all tokens, of one size and at even distances: a last one of three words would count as much
-        as the others when they are pooled."""
+        """As few windows as hold all tokens, of one size and at even distances.
+
+        A last one of three words would count as much as the others when they are pooled.
+        """
         if len(ids) <= self._room:
             return [ids]
         count = math.ceil((len(ids) - self._overlap) / (self._room - self._overlap))

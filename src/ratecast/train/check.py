@@ -22,7 +22,8 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
     Raises:
         BackboneError: if the backbone or a translation model cannot be found, or its folder lacks a file.
         ConfigError: if the head is unknown or does not go with the scale or the settings, the backbone has fewer layers or
-            positions than asked for, it takes no summary of windows, or the tuning method does not go with it or with the settings.
+            positions than asked for, it takes no summary of windows, or the tuning method does not go with it or with the
+            settings.
         MissingExtraError: if a tracker or the extra ``train`` is not installed.
     """
     wanted_trackers(config.track)

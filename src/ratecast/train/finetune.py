@@ -49,7 +49,7 @@ class FineTuned:
         config: the settings with what the plan decided filled in.
         result: how training went.
         validation: level probabilities of the validation reviews at `stopping_rows`, ``(review, level)``.
-        before: probabilities of the judged reviews by a head on the untrained backbone, ``(review, level)``; None if time lacks.
+        before: probabilities of the judged reviews by a head on the untrained backbone, ``(review, level)``, if time allows.
         before_seconds: time that this head and its vectors took.
         judged: how many test reviews the time allows to judge on.
         reviews: training reviews that were used.

@@ -83,9 +83,9 @@ class Plan:
         )
         if self.trained_layers == 0:
             layers = "the head alone"
-        windows = "" if self.windows == 1 else f"{self.windows} windows of "
+        most = f"{self.max_tokens} tokens" if self.windows == 1 else f"{self.windows} windows of {self.max_tokens} tokens"
         return (
-            f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {windows}{self.max_tokens} tokens, "
+            f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {most}, "
             f"{self.precision}: about {_rounded(self.seconds)}" + (f", for each of {networks} networks" if networks > 1 else "")
         )
 
