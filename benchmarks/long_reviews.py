@@ -2,8 +2,8 @@
 
 Made of the embedded movie reviews: the verdict is the end of a review that states a rating, the rest are sentences of other
 reviews in which a linear model finds no opinion. A backbone is fine-tuned on other reviews' ends first, as a shop has many
-short reviews; every way of reading starts from it and learns from the same long reviews. Cutting at the end is what pipelines and
-trainers do by default. All are judged through their exported graphs.
+short reviews; every way of reading starts from it and learns from the same long reviews. Cutting at the end is what pipelines
+and trainers do by default. All are judged through their exported graphs.
 """
 
 import argparse

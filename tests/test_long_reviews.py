@@ -87,9 +87,12 @@ def test_a_backbone_of_many_positions_reads_long_reviews_whole(tiny_backbone: Pa
     vocabulary = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
     special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
-    config = ModernBertConfig(vocab_size=vocabulary, max_position_embeddings=2048, local_attention=64, **sizes, **special)
+    config = ModernBertConfig(vocab_size=vocabulary, max_position_embeddings=1024, local_attention=64, **sizes, **special)
     AutoModel.from_config(config).save_pretrained(str(folder))
-    texts = [f"{'the food ' * (10 * number)} was {'great' if number % 2 else 'awful'} {number}" for number in range(60)]
+    lengths = [300 if number % 12 == 0 else 2 for number in range(60)]
+    texts = [
+        f"{'the food ' * length}was {'great' if number % 2 else 'awful'} {number}" for number, length in enumerate(lengths)
+    ]
     ratings = [float(number % 2) * 4 + 1 for number in range(60)]
     model = ratecast.fit(
         texts=texts,
@@ -97,17 +100,17 @@ def test_a_backbone_of_many_positions_reads_long_reviews_whole(tiny_backbone: Pa
         out=tmp_path / "model",
         reporter=SilentReporter(),
         backbone=str(folder),
-        max_tokens=1200,
+        max_tokens=700,
         steps=1,
-        batch_reviews=16,  # up to 16 · 1,200 tokens, which go through the network in parts
+        batch_reviews=16,  # up to 16 · 606 tokens, which go through the network in parts
         blend=False,
         threads=1,
     )
     assert model.manifest.about["training_reviews_read"].endswith(" in one piece, 0 shortened")
-    long, cut = model.predict(["the food " * 590 + "was great", "the food " * 610 + "was great"])
+    long, cut = model.predict(["the food " * 345 + "was great", "the food " * 350 + "was great"])
     assert long.warnings == ()
-    assert cut.warnings == ("the middle of the text was left out: 1200 tokens are read",)
-    words = ["the", "food"] * 500
-    middle = [*words[:500], "awful", *words[501:]]
+    assert cut.warnings == ("the middle of the text was left out: 700 tokens are read",)
+    words = ["the", "food"] * 340
+    middle = [*words[:340], "awful", *words[341:]]
     plain, changed = model.predict([" ".join(words), " ".join(middle)])
     assert plain.rating != changed.rating

@@ -54,7 +54,7 @@ def shake(rater: Rater) -> None:
     torch.manual_seed(1)
     nn.init.normal_(rater.head.linear.weight)
     for weight in rater.windows.parameters() if rater.windows is not None else ():
-        nn.init.normal_(weight, std=0.2)
+        nn.init.normal_(weight, std=0.1)
 
 
 @pytest.fixture(scope="module", params=WINDOW_POOLINGS)
@@ -104,7 +104,7 @@ def test_the_last_window_and_every_other_one_counts(exported: tuple[Rater, Backb
     plain = graph.probabilities([" ".join(words)])
     for place in range(0, 55, 6):
         changed = graph.probabilities([" ".join([*words[:place], "awful", *words[place + 1 :]])])
-        assert np.abs(changed - plain).max() > 1e-4
+        assert np.abs(changed - plain).max() > 1e-6  # of a window that is not read it is 0
 
 
 def by_hand(vectors: np.ndarray, query: np.ndarray, place: np.ndarray) -> np.ndarray:
