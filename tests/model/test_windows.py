@@ -114,7 +114,8 @@ def by_hand(vectors: np.ndarray, query: np.ndarray, place: np.ndarray) -> np.nda
     standardised = centred / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5)
     scores = np.sqrt(width) * (standardised @ query / width + place[: len(vectors)][::-1])
     weights = np.exp(scores - scores.max())
-    return (weights / weights.sum()) @ vectors
+    pooled: np.ndarray = (weights / weights.sum()) @ vectors
+    return pooled
 
 
 def test_attention_over_windows_is_what_numpy_says() -> None:
@@ -160,7 +161,8 @@ def test_each_window_is_read_after_a_summary_of_the_one_before(recurrent: tuple[
         found = rater.read(*batch_tensors(pad_texts(texts, np.arange(2), backbone.encoder.settings)))
         embed: Any = backbone.model.get_input_embeddings()  # type: ignore[operator]
         position = 0
-        for count in np.diff(texts.starts):  # type: ignore[arg-type]
+        assert texts.starts is not None
+        for count in np.diff(texts.starts):
             before = torch.zeros(32)
             for ids in texts.ids[position : position + count]:
                 tokens = embed(torch.from_numpy(ids.astype(np.int64)))
@@ -184,7 +186,7 @@ def test_the_first_window_is_learnt_from_what_later_ones_read(recurrent: tuple[R
         given.append(output)
 
     embed.register_forward_hook(keep)
-    rater.read(ids, mask, windows)[-1].square().sum().backward()
+    rater.read(ids, mask, windows)[-1].square().sum().backward()  # type: ignore[no-untyped-call]
     assert given[0].grad is not None
     assert float(given[0].grad.abs().max()) > 0
 

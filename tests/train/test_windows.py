@@ -74,7 +74,7 @@ def test_with_the_head_alone_the_pooling_of_windows_learns_too(tiny_backbone: Pa
     with Network(rater, encoder.settings, frozen=2, layers=2).skipping() as network:
         output = network.output(reviews, rows)
     torch.testing.assert_close(output, rater.head(encoded.vectors[rows]))
-    output.square().sum().backward()
+    output.square().sum().backward()  # type: ignore[no-untyped-call]
     assert isinstance(rater.windows, AttentionWindows)
     assert rater.windows.query.grad is not None
     assert float(rater.windows.query.grad.abs().max()) > 0
