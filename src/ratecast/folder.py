@@ -15,7 +15,7 @@ from ratecast.job import Job
 from ratecast.model.learned import save_learned
 from ratecast.model.store import Component, Manifest, create_component, package_versions, write_json, write_manifest
 from ratecast.predict import METRICS_FILE
-from ratecast.verdict import GRAPH, Verdict
+from ratecast.verdict import GRAPH, Verdict, reading
 
 if TYPE_CHECKING:
     from ratecast.train.finetune import FineTuned
@@ -99,7 +99,10 @@ def _about(job: Job, tuned: "FineTuned | None") -> dict[str, Any]:
             "tune": tuned.config.adapter.tune,
             "head": settings.head,
             "max_tokens": settings.max_tokens,
+            "training_reviews_read": reading(tuned),
         }
+        if settings.windows > 1:
+            found |= {"windows": settings.windows, "window_pooling": settings.window_pooling}
         if tuned.ensemble is not None:
             found["distilled_from"] = f"{len(tuned.ensemble.seeds)} networks"
     return found | {

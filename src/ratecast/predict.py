@@ -209,7 +209,7 @@ class Predictor:
         for name, member in self._members.items():
             if isinstance(member, OnnxGraph):
                 found[name], shortened = member.explained(texts, reporter)
-                note = (f"the middle of the text was left out: {member.encoder.settings.max_tokens} tokens are read",)
+                note = (f"the middle of the text was left out: {member.encoder.settings.describe()} are read",)
                 notes = [note if is_short else () for is_short in shortened]
                 unknown = unknown_fractions(member.encoder.tokenizer, texts)
                 notes = [_with_unknown(note, fraction) for note, fraction in zip(notes, unknown, strict=True)]

@@ -140,11 +140,31 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
     backbone, texts = tuned.backbone, job.parts["train"].joined()
     if (warning := unknown_warning(backbone.encoder.tokenizer, texts, job.config.backbone.backbone)) is not None:
         found.append(f"{warning}.")
-    if tuned.shortened:
-        limit = tuned.config.backbone.max_tokens
+    found += _reading_notes(tuned)
+    return found
+
+
+def reading(tuned: "FineTuned") -> str:
+    """How many training reviews were read in one piece, in windows, and without their middle, in windows or not."""
+    whole = tuned.reviews - max(tuned.windowed, tuned.shortened)
+    windowed = f"{tuned.windowed} in windows, " if tuned.config.backbone.windows > 1 else ""
+    return f"{whole} in one piece, {windowed}{tuned.shortened} shortened"
+
+
+def _reading_notes(tuned: "FineTuned") -> list[str]:
+    """Which training reviews were not read in one piece."""
+    settings, reviews, found = tuned.config.backbone, tuned.reviews, []
+    limit, more = f"{settings.max_tokens} tokens", "--windows and --max-tokens read"
+    if settings.windows > 1:
+        limit = f"{settings.windows} windows of {limit}"
         found.append(
-            f"{tuned.shortened} of {reviews} training reviews are longer than {limit} tokens: their middle was left out "
-            "(--max-tokens reads more, and takes more time)."
+            f"{tuned.windowed} of {reviews} training reviews are longer than {settings.max_tokens} tokens and were read in up "
+            f"to {limit} ({settings.window_pooling})."
+        )
+    if tuned.shortened:
+        found.append(
+            f"{tuned.shortened} of {reviews} training reviews are longer than {limit}: their middle was left out "
+            f"({more} more, and take more time)."
         )
     return found
 

@@ -46,3 +46,11 @@ def test_pad_on_either_side() -> None:
     left = pad(ids, np.array([1, 0]), pad_id=9, pad_left=True)
     assert left.input_ids.tolist() == [[9, 9, 8], [5, 6, 7]]
     assert left.attention_mask.tolist() == [[0, 0, 1], [1, 1, 1]]
+
+
+def test_long_texts_go_through_the_network_in_smaller_batches() -> None:
+    lengths = np.array([9000, 4096, 4096, 512, 512, *[100] * 14])
+    batches = inference_batches(lengths)
+    assert [len(batch) for batch in batches] == [1, 2, 16]
+    assert [len(batch) for batch in inference_batches(lengths, batch_tokens=None)] == [16, 3]
+    assert [len(batch) for batch in inference_batches(np.full(40, 512))] == [16, 16, 8]

@@ -83,6 +83,7 @@ class FitConfig(Settings):
             yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
         yield from _clashes(self.strengthen, self.backbone)
         yield from _clashes_with_few_labels(self.few, self.backbone)
+        yield from _clashes_with_recurrence(self.strengthen, self.backbone)
         if self.adapter.tune != "full":
             yield from _clashes_with_adapters(self)
         yield from self._pretrain_faults()
@@ -145,6 +146,22 @@ def _clashes_with_few_labels(few: FewLabelsConfig, backbone: BackboneConfig) -> 
         yield "a prompt takes the vector where the word is told: leave pooling and pooled_layers unset"
     if few.contrastive_passes and backbone.trained_layers == 0:
         yield "contrastive_passes trains the backbone, which trained_layers=0 leaves as it is: leave one of them unset"
+    if few.prompt is not None and backbone.windows > 1:
+        yield "a prompt is told once, but windows read a review several times: leave one of them unset"
+
+
+def _clashes_with_recurrence(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
+    """Settings that take the first trained layer to be entered once, by what is the same in every pass."""
+    if backbone.windows == 1 or backbone.window_pooling != "recurrent":
+        return
+    if backbone.trained_layers is not None:
+        yield (
+            "window_pooling=recurrent hands what is learnt to the lowest layer of the next window, but "
+            f"trained_layers={backbone.trained_layers} computes the lowest layers once: leave trained_layers unset, or choose "
+            "attention or mean"
+        )
+    if strengthen.adversarial:
+        yield "adversarial does not go with window_pooling=recurrent: choose attention or mean, or leave it off"
 
 
 def _clashes_with_adapters(config: FitConfig) -> Iterator[str]:

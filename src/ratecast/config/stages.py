@@ -73,6 +73,14 @@ class BackboneConfig:
     """How many top layers the review vector is made of. More than one helps where only the head is trained."""
     max_tokens: int | None = None
     """Longest input; of a longer review the beginning and the end are kept. Up to 256 by default, as the time allows."""
+    windows: int = 1
+    """Most windows of max_tokens that a longer review is read in: 8 of 128 read up to some 900 tokens, and only what is longer
+    still loses its middle. Short reviews cost no more than without."""
+    window_pooling: Literal["attention", "mean", "recurrent"] = "attention"
+    """How windows become one review: attention (a mean with learnt weights), mean, or recurrent (the mean of windows that are
+    read one after the other, a learnt summary of each standing before the next)."""
+    overlap_fraction: float = 0.125
+    """Share of a window that it has in common with the next one, at least."""
     head_fraction: float = 0.5
     """Share of the kept tokens that is taken from the beginning of a longer review."""
     trained_layers: int | None = None

@@ -60,6 +60,7 @@ _POSITIVE: Final = frozenset(
         "checkpoint_seconds",
         "threads",
         "pooled_layers",
+        "windows",
         "layer_decay",
         "dropout_samples",
         "ensemble",
@@ -76,6 +77,7 @@ _NOT_NEGATIVE: Final = frozenset(
 _FRACTIONS: Final = frozenset(
     (
         "head_fraction",
+        "overlap_fraction",
         "masked_fraction",
         "dropout",
         "warmup_fraction",

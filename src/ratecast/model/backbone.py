@@ -195,6 +195,8 @@ def _encoder(config: BackboneConfig, tokenizer: Any, architecture: Any, *, added
         head_fraction=config.head_fraction,
         pad_id=pad_id(tokenizer),
         end_id=_end_id(tokenizer),
+        windows=config.windows,
+        overlap_fraction=config.overlap_fraction,
     )
 
 

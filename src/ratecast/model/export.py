@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from ratecast.errors import RatecastError
 from ratecast.model.adapters import Adapter, save_adapter
-from ratecast.model.graph import GRAPH_DATA_FILE, GRAPH_FILE, TOKENIZER_FILE, OnnxGraph, graph_settings
-from ratecast.model.rater import ProbabilityGraph, Rater, torch_probabilities
+from ratecast.model.graph import GRAPH_DATA_FILE, GRAPH_FILE, POOLING_FILE, TOKENIZER_FILE, OnnxGraph, graph_settings
+from ratecast.model.rater import PoolingGraph, ProbabilityGraph, Rater, WindowGraph, torch_probabilities
 from ratecast.model.store import Component, create_component
+from ratecast.model.windows import RecurrentWindows, pooling_name
 from ratecast.text import TextEncoder, pad
 
 WEIGHTS_FILE = "model.safetensors"
@@ -34,6 +36,9 @@ def export_rater(
     adapter: Adapter | None = None,
 ) -> tuple[Component, Component]:
     """Write a rater as an ONNX graph and as safetensors weights, and check that the graph gives the same answers.
+
+    One that reads windows becomes two graphs: a window's vector, and from those of a review its level probabilities. So windows
+    are batched by their length whichever reviews they are of, and their number has no limit.
 
     Of a backbone with added weights only these and the head are written as safetensors. Where the method can, they are then
     merged into the rater's backbone, so that the graph costs no more than one of the backbone alone.
@@ -61,9 +66,9 @@ def export_rater(
     else:
         stored = save_adapter(rater, adapter, folder)
         rater.backbone = adapter.method.merged(adapter.model).eval()
-    _write_graph(rater, encoder, folder / GRAPH_FILE)
+    _write_graphs(rater, encoder, folder)
     levels = len(rater.head.scale)
-    files = [file for file in (GRAPH_FILE, GRAPH_DATA_FILE, TOKENIZER_FILE) if (folder / file).exists()]
+    files = [file for file in (GRAPH_FILE, GRAPH_DATA_FILE, POOLING_FILE, TOKENIZER_FILE) if (folder / file).exists()]
     graph = create_component(folder, name, "onnx", files, **graph_settings(encoder))
     difference = np.abs(expected - OnnxGraph.load(folder, graph, levels).probabilities(sample)).max()
     if difference > AGREEMENT:
@@ -75,23 +80,34 @@ def _save_weights(rater: Rater, folder: Path) -> Component:
     weights = {name: tensor.contiguous() for name, tensor in rater.state_dict().items()}
     save_file(_without_shared(weights), folder / WEIGHTS_FILE)
     rater.backbone.config.to_json_file(folder / BACKBONE_FILE)  # type: ignore[union-attr, operator]
-    return create_component(
-        folder,
-        "weights",
-        "weights",
-        [WEIGHTS_FILE, BACKBONE_FILE],
-        pooling=rater.pooling,
-        layers=rater.pooled_layers,
-        transform=None if rater.transform is None else rater.transform.settings,
-    )
+    settings: dict[str, Any] = {"pooling": rater.pooling, "layers": rater.pooled_layers}
+    if rater.transform is not None:
+        settings["transform"] = rater.transform.settings
+    if rater.windows is not None:
+        settings["window_pooling"] = pooling_name(rater.windows)
+    return create_component(folder, "weights", "weights", [WEIGHTS_FILE, BACKBONE_FILE], **settings)
 
 
-def _write_graph(rater: Rater, encoder: TextEncoder, path: Path) -> None:
+def _write_graphs(rater: Rater, encoder: TextEncoder, folder: Path) -> None:
+    """Write what predicts: one graph, or where reviews are read in windows one for these and one for what they make."""
     example = pad(
         encoder.encode(["good", "very good indeed"]).ids, np.arange(2), pad_id=encoder.settings.pad_id, pad_left=False
     )
-    inputs = (torch.from_numpy(example.input_ids), torch.from_numpy(example.attention_mask))
-    shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("token")}
+    texts = {"input_ids": torch.from_numpy(example.input_ids), "attention_mask": torch.from_numpy(example.attention_mask)}
+    if rater.windows is None:
+        _write_graph(ProbabilityGraph(rater), texts, "probabilities", folder / GRAPH_FILE)
+        return
+    with torch.inference_mode():
+        vectors = rater.window_vectors(**texts)
+    before = {"before": vectors} if isinstance(rater.windows, RecurrentWindows) else {}
+    _write_graph(WindowGraph(rater), texts | before, "vectors", folder / GRAPH_FILE)
+    windows = {"vectors": vectors.repeat(2, 3, 1), "mask": torch.ones(2, 3, dtype=torch.int64)}
+    _write_graph(PoolingGraph(rater), windows, "probabilities", folder / POOLING_FILE)
+
+
+def _write_graph(module: nn.Module, inputs: dict[str, torch.Tensor], output: str, path: Path) -> None:
+    """Write a graph of any batch size, and of any number of tokens or windows: every input has these axes first."""
+    axes = (torch.export.Dim("batch"), torch.export.Dim("token"))
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -99,14 +115,14 @@ def _write_graph(rater: Rater, encoder: TextEncoder, path: Path) -> None:
         # torch 2.13 warns of its own deprecated calls while it traces; nothing there is ours to change.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            ProbabilityGraph(rater),
-            inputs,
+            module,
+            tuple(inputs.values()),
             str(path),
             dynamo=True,
-            input_names=["input_ids", "attention_mask"],
-            output_names=["probabilities"],
-            dynamic_shapes=(shape, shape),
-            external_data=sum(weight.nbytes for weight in rater.state_dict().values()) > MOST_GRAPH_BYTES,
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes=tuple(dict(enumerate(axes[:1] if name == "before" else axes)) for name in inputs),
+            external_data=sum(weight.nbytes for weight in module.state_dict().values()) > MOST_GRAPH_BYTES,
             verbose=False,
         )
     logger.setLevel(level)

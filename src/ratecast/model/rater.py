@@ -13,8 +13,9 @@ from ratecast.model.heads import Head
 from ratecast.model.pooling import find_pooling
 from ratecast.model.precision import computing_in
 from ratecast.model.prompting.output import Transform, UnitLength
+from ratecast.model.windows import MeanWindows, RecurrentWindows
 from ratecast.scale import FloatArray
-from ratecast.text import TextEncoder, pad
+from ratecast.text import Batch, TextEncoder, pad_texts
 
 
 class Rater(nn.Module):
@@ -29,6 +30,7 @@ class Rater(nn.Module):
             Pipeline").
         precision: what the backbone computes in; weights, pooling and head stay in float32.
         transform: what the pooled vectors go through before the head; None for nothing.
+        windows: makes one vector of those of a review's windows; None where a review is one window.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Rater(nn.Module):
         pooled_layers: int = 1,
         precision: torch.dtype = torch.float32,
         transform: Transform | UnitLength | None = None,
+        windows: MeanWindows | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -48,23 +51,72 @@ class Rater(nn.Module):
         self.pooled_layers = pooled_layers
         self.precision = precision
         self.transform = transform
+        self.windows = windows
 
-    def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def vectors(self, input_ids: Tensor, attention_mask: Tensor, windows: Tensor | None = None) -> Tensor:
         """One vector for each review, from ids and mask of shape ``(batch, token)``.
 
+        Args:
+            input_ids: token ids.
+            attention_mask: 1 for a token, 0 for padding.
+            windows: as `ratecast.text.Batch.windows` has it, where the rows are windows of reviews.
+
         Returns:
-            Shape ``(batch, pooled_layers * width)``, the topmost layer's vector first, or what the transform makes of it.
+            Shape ``(review, pooled_layers * width)``, the topmost layer's vector first, or what the transform makes of it.
         """
+        return self.joined(self.read(input_ids, attention_mask, windows), windows)
+
+    def joined(self, vectors: Tensor, windows: Tensor | None) -> Tensor:
+        """Review vectors from those of their windows, both of width ``pooled_layers * width``."""
+        if self.windows is None or windows is None:
+            return vectors
+        found: Tensor = self.windows(vectors[windows.clamp(min=0)], (windows >= 0).long())
+        return found
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor, windows: Tensor | None = None) -> Tensor:
+        """One vector for each row, shape ``(batch, pooled_layers * width)``; arguments as for `vectors`.
+
+        Where windows recur, all first ones are read, then all second ones with what came of the first, and so on.
+        """
+        if windows is None or not isinstance(self.windows, RecurrentWindows):
+            return self.window_vectors(input_ids, attention_mask)
+        width, device = self.windows.carry.in_features, input_ids.device
+        last, found = (torch.zeros(len(rows), width, device=device) for rows in (windows, input_ids))
+        for column in windows.unbind(1):
+            reviews = (column >= 0).nonzero().squeeze(1)
+            rows = column[reviews]
+            vectors = self.window_vectors(input_ids[rows], attention_mask[rows], last[reviews])
+            last, found = last.index_copy(0, reviews, vectors), found.index_copy(0, rows, vectors)
+        return found
+
+    def window_vectors(self, input_ids: Tensor, attention_mask: Tensor, before: Tensor | None = None) -> Tensor:
+        """One vector for each row, read by itself or, where windows recur, with what the window before it was read as.
+
+        Args:
+            input_ids: shape ``(batch, token)``.
+            attention_mask: shape ``(batch, token)``.
+            before: vectors of the windows before, zeros where there is none, shape ``(batch, pooled_layers * width)``.
+        """
+        given = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if before is not None and isinstance(self.windows, RecurrentWindows):
+            embed: Any = self.backbone.get_input_embeddings()  # type: ignore[operator]
+            summary = self.windows.summary(before)
+            given = {
+                "inputs_embeds": torch.cat([summary, embed(input_ids)], 1),
+                "attention_mask": torch.cat([torch.ones_like(attention_mask[:, :1]), attention_mask], 1),
+            }
         with self._lower_layers() as lower, computing_in(self.precision, input_ids.device):
-            output: Any = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
+            output: Any = self.backbone(**given)
         pool = find_pooling(self.pooling)
         pooled = torch.cat([pool(states.float(), attention_mask) for states in (output.last_hidden_state, *lower)], dim=1)
         found: Tensor = pooled if self.transform is None else self.transform(pooled)
         return found
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, dropout_samples: int = 1) -> Tensor:
-        """The head's raw outputs, shape ``(batch, output)``, or ``(sample · batch, output)`` with several dropout masks."""
-        return self.sampled(self.vectors(input_ids, attention_mask), dropout_samples)
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, dropout_samples: int = 1, windows: Tensor | None = None
+    ) -> Tensor:
+        """The head's raw outputs, shape ``(review, output)``, or ``(sample · review, output)`` with several dropout masks."""
+        return self.sampled(self.vectors(input_ids, attention_mask, windows), dropout_samples)
 
     def sampled(self, vectors: Tensor, dropout_samples: int) -> Tensor:
         """Raw outputs for review vectors, one after the other under each dropout mask, shape ``(sample · batch, output)``."""
@@ -98,16 +150,47 @@ class ProbabilityGraph(nn.Module):
         super().__init__()
         self.rater = rater
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Level probabilities, shape ``(batch, level)``."""
-        return self.rater.head.probabilities(self.rater(input_ids, attention_mask)).to(torch.float32)
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, windows: Tensor | None = None) -> Tensor:
+        """Level probabilities, shape ``(review, level)``."""
+        return self.rater.head.probabilities(self.rater(input_ids, attention_mask, windows=windows)).to(torch.float32)
+
+
+class WindowGraph(nn.Module):
+    """The part of a rater that reads windows, as it is exported."""
+
+    def __init__(self, rater: Rater) -> None:
+        super().__init__()
+        self.rater = rater
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, before: Tensor | None = None) -> Tensor:
+        """Window vectors, shape ``(window, width)``; arguments as for `Rater.window_vectors`."""
+        return self.rater.window_vectors(input_ids, attention_mask, before)
+
+
+class PoolingGraph(nn.Module):
+    """What a rater makes of window vectors, as it is exported."""
+
+    def __init__(self, rater: Rater) -> None:
+        super().__init__()
+        self.windows, self.head = rater.windows, rater.head
+
+    def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Level probabilities, shape ``(review, level)``; arguments as for `MeanWindows.forward`."""
+        if self.windows is None:
+            raise TypeError("expected a rater that reads windows")
+        return self.head.probabilities(self.head(self.windows(vectors, mask))).to(torch.float32)
+
+
+def batch_tensors(batch: Batch, device: torch.device | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Ids, mask and windows of a batch as `Rater.vectors` takes them."""
+    windows = None if batch.windows is None else torch.from_numpy(batch.windows).to(device)
+    return torch.from_numpy(batch.input_ids).to(device), torch.from_numpy(batch.attention_mask).to(device), windows
 
 
 def torch_probabilities(rater: Rater, encoder: TextEncoder, texts: Sequence[str]) -> FloatArray:
     """Level probabilities by torch, shape ``(text, level)``."""
-    tokenised = encoder.encode(texts)
-    batch = pad(tokenised.ids, np.arange(len(texts)), pad_id=encoder.settings.pad_id, pad_left=encoder.settings.pad_left)
+    batch = pad_texts(encoder.encode(texts), np.arange(len(texts)), encoder.settings)
     with torch.inference_mode():
-        found = ProbabilityGraph(rater)(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask))
+        found = ProbabilityGraph(rater)(*batch_tensors(batch))
     probabilities: FloatArray = (found.double() / found.double().sum(1, keepdim=True)).numpy()
     return probabilities

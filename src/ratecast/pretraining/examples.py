@@ -137,7 +137,8 @@ class SingleReviews:
         self._frame = len(settings.prefix_ids) + len(settings.suffix_ids)
         self._lengths = np.minimum(corpus.lengths(rows) + self._frame, settings.max_tokens)
         self._batch_reviews = max(2, round(batch_tokens / float(self._lengths.mean())))
-        self._batches = inference_batches(self._lengths, self._batch_reviews) if batches is None else batches
+        ordered = inference_batches(self._lengths, self._batch_reviews, batch_tokens=None)  # what is contrasted stays together
+        self._batches = ordered if batches is None else batches
 
     def __len__(self) -> int:
         return len(self._batches)

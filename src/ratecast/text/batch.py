@@ -1,16 +1,20 @@
 """Batches of texts of similar length, so that little compute goes to padding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ratecast.text.tokenise import TokenIds
+from ratecast.text.tokenise import TextSettings, TokenIds, TokenisedTexts
 
 INFERENCE_BATCH: Final = 16
 """Reviews in a batch at prediction: on two AVX2 cores 16 was faster than 8 and 32 (62 against 39 and 49 reviews a second)."""
+
+MOST_BATCH_TOKENS: Final = 8192
+"""Tokens that go through the network at once, padding counted, unless a single text has more: 16 texts of 512. What a backbone
+remembers of them for the gradients is the most memory that training takes (MiniLM: about 2 GB)."""
 
 _POOLED_BATCHES: Final = 50
 
@@ -23,25 +27,37 @@ class Batch:
         rows: row of each text in what the batch was taken from, shape ``(batch,)``.
         input_ids: shape ``(batch, token)``.
         attention_mask: 1 for a token and 0 for padding, shape ``(batch, token)``.
+        windows: where texts are read in windows, a line of ``input_ids`` each: the lines of each text in order, and −1 after
+            them, shape ``(text, window)``; None where each line is a text.
     """
 
     rows: NDArray[np.int64]
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
+    windows: NDArray[np.int64] | None = None
 
 
-def inference_batches(lengths: NDArray[np.int64], batch_reviews: int = INFERENCE_BATCH) -> list[NDArray[np.int64]]:
+def inference_batches(
+    lengths: NDArray[np.int64], batch_reviews: int = INFERENCE_BATCH, batch_tokens: int | None = MOST_BATCH_TOKENS
+) -> list[NDArray[np.int64]]:
     """Rows grouped by length, longest first, so that too little memory shows at once.
 
     Args:
         lengths: tokens of each text, shape ``(text,)``.
-        batch_reviews: texts in a batch.
+        batch_reviews: most texts in a batch.
+        batch_tokens: most tokens in a batch of more than one text, each counted as long as the longest; None for no limit.
 
     Returns:
         Row numbers of each batch; every row is in exactly one.
     """
     order = np.argsort(-lengths, kind="stable")
-    return [order[start : start + batch_reviews] for start in range(0, len(order), batch_reviews)]
+    batches, start = [], 0
+    while start < len(order):
+        fitting = batch_reviews if batch_tokens is None else max(1, batch_tokens // max(1, int(lengths[order[start]])))
+        end = start + min(batch_reviews, fitting)
+        batches.append(order[start:end])
+        start = end
+    return batches
 
 
 def training_batches(lengths: NDArray[np.int64], batch_reviews: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -75,3 +91,9 @@ def pad(ids: Sequence[TokenIds], rows: NDArray[np.int64], *, pad_id: int, pad_le
         input_ids[line, where] = ids[row]
         mask[line, where] = 1
     return Batch(rows=rows, input_ids=input_ids, attention_mask=mask)
+
+
+def pad_texts(texts: TokenisedTexts, rows: NDArray[np.int64], settings: TextSettings) -> Batch:
+    """The texts at ``rows``, each in its windows, filled up to the longest of these."""
+    found = pad(texts.ids, texts.windows_of(rows), pad_id=settings.pad_id, pad_left=settings.pad_left)
+    return found if texts.starts is None else replace(found, rows=rows, windows=texts.layout(rows))

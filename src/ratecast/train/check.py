@@ -7,6 +7,7 @@ from ratecast.model.backbone import backbone_architecture, check_backbone
 from ratecast.model.heads import create_head
 from ratecast.model.prompting import check_prompt
 from ratecast.model.translate import check_translator
+from ratecast.model.windows import check_windows
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.train.loop import wanted_trackers
 
@@ -22,7 +23,8 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
     Raises:
         BackboneError: if the backbone or a translation model cannot be found, or its folder lacks a file.
         ConfigError: if the head is unknown or does not go with the scale or the settings, the backbone has fewer layers or
-            positions than asked for, or the tuning method or the prompt does not go with it or with the settings.
+            positions than asked for, it takes no summary of windows, or the tuning method or the prompt does not go with it or
+            with the settings.
         MissingExtraError: if a tracker or the extra ``train`` is not installed.
     """
     wanted_trackers(config.track)
@@ -31,11 +33,9 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
     for model in translation_models(config.strengthen.back_translation) if config.strengthen.back_translation else ():
         check_translator(model)
     method = create_method(config.adapter)
-    check_backbone(
-        config.backbone,
-        reinitialised_layers=config.strengthen.reinitialised_layers,
-        added_tokens=0 if method is None else method.added_tokens,
-    )
+    added_tokens = 0 if method is None else method.added_tokens
+    check_backbone(config.backbone, reinitialised_layers=config.strengthen.reinitialised_layers, added_tokens=added_tokens)
+    check_windows(config.backbone, added_tokens=added_tokens)
     if config.few.prompt is not None:
         check_prompt(config, scale)
     if method is not None:

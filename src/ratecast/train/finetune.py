@@ -15,6 +15,7 @@ from ratecast.model.adapters import Adapter, attach, create_method
 from ratecast.model.backbone import Backbone, set_trained, transformer_layers
 from ratecast.model.prompting import Prompt, load_prompted
 from ratecast.model.rater import Rater
+from ratecast.model.windows import create_window_pooling, summary_tokens
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
 from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
@@ -50,11 +51,11 @@ class FineTuned:
         config: the settings with what the plan decided filled in.
         result: how training went.
         validation: level probabilities of the validation reviews at `stopping_rows`, ``(review, level)``.
-        before: level probabilities of the judged reviews by a linear head on the untrained backbone, ``(review, level)``; None
-            where the time is too short for it.
+        before: probabilities of the judged reviews by a head on the untrained backbone, ``(review, level)``, if time allows.
         before_seconds: time that this head and its vectors took.
         judged: how many test reviews the time allows to judge on.
         reviews: training reviews that were used.
+        windowed: those of them that were read in more than one window.
         shortened: those of them that were too long to be read whole.
         ensemble: the networks that this one learnt from besides the ratings, None without any.
         paraphrased: training reviews that were also read as they came back from another language.
@@ -72,6 +73,7 @@ class FineTuned:
     before_seconds: float
     judged: int
     reviews: int
+    windowed: int
     shortened: int
     ensemble: Ensemble | None
     paraphrased: int
@@ -254,6 +256,7 @@ class _Tuning:
             before_seconds=before_seconds,
             judged=self.judged,
             reviews=self.plan.reviews,
+            windowed=int(texts["train"].windowed.sum()),
             shortened=int(texts["train"].shortened.sum()),
             ensemble=ensemble,
             paraphrased=sum(text is not None for text in self._paraphrases or ()),
@@ -264,8 +267,8 @@ class _Tuning:
 
     def _load(self, config: FitConfig) -> None:
         """Load the backbone, and add the tuning method's weights to it."""
-        added_tokens = 0 if self._method is None else self._method.added_tokens
-        self._backbone, self.prompt = load_prompted(config, self._scale, added_tokens=added_tokens)
+        added = summary_tokens(config.backbone) + (0 if self._method is None else self._method.added_tokens)
+        self._backbone, self.prompt = load_prompted(config, self._scale, added_tokens=added)
         self._adapter = None if self._method is None else attach(self._backbone, self._method)
         if self._adapter is not None:
             self._backbone = replace(self._backbone, model=self._adapter.model)

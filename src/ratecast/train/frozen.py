@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from ratecast.errors import OutputError
 from ratecast.files import explained_write
 from ratecast.model.backbone import transformer_layers
-from ratecast.model.rater import Rater
+from ratecast.model.rater import Rater, batch_tensors
 from ratecast.progress import Reporter
-from ratecast.text import TextSettings, TokenisedTexts, inference_batches, pad
+from ratecast.text import TextSettings, TokenisedTexts, inference_batches, pad_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class HiddenStates:
 
     Attributes:
         values: token vectors of all texts one after the other, shape ``(token, width)``.
-        starts: where each text's tokens begin, shape ``(text + 1,)``.
+        starts: where each window's tokens begin, shape ``(window + 1,)``.
         tuple_length: length of the tuple that the layer returns (DeBERTa's); 0 if it returns a bare tensor.
     """
 
@@ -35,7 +35,7 @@ class HiddenStates:
     tuple_length: int
 
     def padded(self, rows: NDArray[np.int64], width: int, *, pad_left: bool) -> Tensor:
-        """Token vectors of some texts, zero where padded, shape ``(batch, width, vector)``."""
+        """Token vectors of some windows, zero where padded, shape ``(batch, width, vector)``."""
         batch = torch.zeros(len(rows), width, self.values.shape[1])
         for line, row in enumerate(rows):
             part = torch.from_numpy(np.array(self.values[self.starts[row] : self.starts[row + 1]]))
@@ -51,10 +51,12 @@ class Encoded:
     Attributes:
         vectors: one for each text, shape ``(text, width)``.
         hidden: outputs of the topmost frozen layer, None if not asked for.
+        windows: vectors of the windows that the texts' were pooled from, shape ``(window, width)``; None where each is one.
     """
 
     vectors: Tensor
     hidden: HiddenStates | None
+    windows: Tensor | None = None
 
 
 def encode(
@@ -82,36 +84,45 @@ def encode(
         OutputError: if the disk has no room for the file.
     """
     lengths = texts.lengths
-    starts = np.concatenate([[0], np.cumsum(lengths)])
+    starts = np.concatenate([[0], np.cumsum(texts.window_lengths)])
     device = next(rater.parameters()).device
     values: NDArray[np.float16] | None = None
     captured: list[Any] = []
     tuple_length = 0
     vectors: Tensor | None = None
+    windows: Tensor | None = None
     layer = transformer_layers(rater.backbone)[frozen - 1] if store else None
     hook = layer.register_forward_hook(lambda *call: captured.append(call[2])) if layer else None
     rater.eval()
     try:
         with torch.inference_mode(), reporter.track(task, len(texts)) as advance:
             for rows in inference_batches(lengths):
-                batch = pad(texts.ids, rows, pad_id=settings.pad_id, pad_left=settings.pad_left)
-                mask = torch.from_numpy(batch.attention_mask).to(device)
-                found = rater.vectors(torch.from_numpy(batch.input_ids).to(device), mask).float().cpu()
+                lines = texts.windows_of(rows)
+                ids, mask, layout = batch_tensors(pad_texts(texts, rows, settings), device)
+                read = rater.read(ids, mask, layout)
+                found = rater.joined(read, layout).float().cpu()
                 vectors = torch.zeros(len(texts), found.shape[1]) if vectors is None else vectors
                 vectors[rows] = found
+                if layout is not None:
+                    windows = torch.zeros(len(texts.ids), found.shape[1]) if windows is None else windows
+                    windows[lines] = read.float().cpu()
                 if store:
                     output = captured.pop()
                     tuple_length = len(output) if isinstance(output, tuple) else 0
                     states = output[0] if tuple_length else output
                     values = _create(store, int(starts[-1]), states.shape[-1]) if values is None else values
-                    for line, row in enumerate(rows):
+                    for line, row in enumerate(lines):
                         values[starts[row] : starts[row + 1]] = states[line][mask[line].bool()].half().cpu().numpy()
                 advance(len(rows), "")
     finally:
         if hook:
             hook.remove()
     hidden = None if values is None else HiddenStates(values=values, starts=starts, tuple_length=tuple_length)
-    return Encoded(vectors=torch.empty(0, 0) if vectors is None else vectors.clone(), hidden=hidden)
+    return Encoded(
+        vectors=torch.empty(0, 0) if vectors is None else vectors.clone(),
+        hidden=hidden,
+        windows=None if windows is None else windows.clone(),  # out of inference mode, to train on
+    )
 
 
 class StoredLayer(nn.Module):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ratecast.errors import ShapeError
 from ratecast.model.backbone import transformer_layers
-from ratecast.model.rater import Rater
+from ratecast.model.rater import Rater, batch_tensors
 from ratecast.scale import FloatArray
-from ratecast.text import AugmentedTexts, TextSettings, TokenisedTexts, inference_batches, pad
+from ratecast.text import AugmentedTexts, TextSettings, TokenisedTexts, inference_batches, pad_texts
 from ratecast.train.frozen import Encoded, StoredLayer, stored_layers
 
 
@@ -90,15 +90,24 @@ class Network:
         """The head's raw outputs for some rows of a set, shape ``(sample · batch, output)``."""
         device = self.rater.head.linear.weight.device
         if self._only_head and reviews.encoded is not None:
-            return self.rater.sampled(reviews.encoded.vectors[rows].to(device), dropout_samples)
+            return self.rater.sampled(self._stored(reviews.encoded, reviews.texts, rows).to(device), dropout_samples)
         left = self._settings.pad_left
-        batch = pad(reviews.texts.ids, rows, pad_id=self._settings.pad_id, pad_left=left)
+        batch = pad_texts(reviews.texts, rows, self._settings)
         if self._stand_in is not None and reviews.encoded is not None and reviews.encoded.hidden is not None:
-            states = reviews.encoded.hidden.padded(rows, batch.input_ids.shape[1], pad_left=left)
+            lines = reviews.texts.windows_of(rows)
+            states = reviews.encoded.hidden.padded(lines, batch.input_ids.shape[1], pad_left=left)
             self._stand_in.states = states.to(device)
-        mask = torch.from_numpy(batch.attention_mask).to(device)
-        output: Tensor = self.rater(torch.from_numpy(batch.input_ids).to(device), mask, dropout_samples)
+        ids, mask, windows = batch_tensors(batch, device)
+        output: Tensor = self.rater(ids, mask, dropout_samples, windows)
         return output
+
+    def _stored(self, encoded: Encoded, texts: TokenisedTexts, rows: NDArray[np.int64]) -> Tensor:
+        """Review vectors from those that are stored, shape ``(batch, width)``."""
+        if encoded.windows is None:
+            return encoded.vectors[rows]
+        device = self.rater.head.linear.weight.device
+        vectors, layout = encoded.windows[texts.windows_of(rows)], torch.from_numpy(texts.layout(rows))
+        return self.rater.joined(vectors.to(device), layout.to(device))
 
     @torch.no_grad()
     def outputs(self, reviews: RatedTexts) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ratecast.config import FitConfig
 from ratecast.model.adapters import Adapter
-from ratecast.text import training_batches
+from ratecast.text import inference_batches, training_batches
+from ratecast.text.batch import MOST_BATCH_TOKENS
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.objective import Objective
 from ratecast.train.optim import create_optimizer
@@ -124,15 +125,16 @@ class RatingLearner:
             self._unfreezing.advance(progress)
 
     def losses(self, step: int) -> Iterator[Tensor]:
-        """Weighted means over a batch."""
-        rows = self._batch(step)
+        """Weighted means over a batch; of one with too many tokens for the memory, its parts' shares of the mean."""
+        batch = self._batch(step)
         device = self.rated.rater.head.linear.weight.device
-        ratings = torch.as_tensor(self.training.ratings[rows], device=device)
-        weights = None if self.training.weights is None else torch.as_tensor(self.training.weights[rows], device=device)
-        for losses in self._objective.losses(self._reviews, rows, ratings):
-            penalty = None if self._adapter is None else self._adapter.method.penalty(self._adapter.model)
-            loss = weighted_mean(losses, weights)
-            yield loss if penalty is None else loss + penalty
+        for rows in self._parts(batch):
+            ratings = torch.as_tensor(self.training.ratings[rows], device=device)
+            weights = None if self.training.weights is None else torch.as_tensor(self.training.weights[rows], device=device)
+            for losses in self._objective.losses(self._reviews, rows, ratings):
+                penalty = None if self._adapter is None else self._adapter.method.penalty(self._adapter.model)
+                loss = weighted_mean(losses, weights)
+                yield (loss if penalty is None else loss + penalty) * (len(rows) / len(batch))
 
     def after_step(self, step: int) -> None:
         """What the tuning method does."""
@@ -143,6 +145,13 @@ class RatingLearner:
     def score(self) -> float:
         """RMSE of the expected ratings of the validation reviews."""
         return score_outputs(self.rated.rater.head, self.rated.outputs(self.validation), self.validation.ratings)
+
+    def _parts(self, batch: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """A batch as it is, or divided so that no part has more tokens than may go through the network at once."""
+        lengths = self._reviews.texts.lengths[batch]
+        if len(batch) * lengths.max() <= MOST_BATCH_TOKENS:
+            return [batch]
+        return [batch[places] for places in inference_batches(lengths, len(batch), MOST_BATCH_TOKENS)]
 
     def _batch(self, step: int) -> NDArray[np.int64]:
         epoch, position = divmod(step, self._steps_per_epoch)

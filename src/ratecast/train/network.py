@@ -9,6 +9,7 @@ from ratecast.model.backbone import Backbone
 from ratecast.model.heads import create_head
 from ratecast.model.prompting import Prompt
 from ratecast.model.rater import Rater
+from ratecast.model.windows import create_window_pooling
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.train.precision import PRECISIONS
 
@@ -39,6 +40,7 @@ def create_rater(
         pooled_layers=settings.pooled_layers,
         precision=PRECISIONS[config.train.precision],
         transform=None if prompt is None else prompt.transform,
+        windows=create_window_pooling(settings, width, backbone.model),
     )
     return rater.to(PartialState().device)  # where training will be, so that speed is measured and texts are encoded there
 

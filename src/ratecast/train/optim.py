@@ -31,8 +31,8 @@ def with_learning_rate(config: FitConfig) -> FitConfig:
 def create_optimizer(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) over the weights that are trained.
 
-    Only matrices decay: biases and the gains of layer norms have no reason to be small. The head, which starts untrained,
-    has a learning rate of its own, and so have the backbone's layers if ``layer_decay`` is below 1.
+    Only matrices decay: biases and the gains of layer norms have no reason to be small. The head and the pooling of windows,
+    which start untrained, have a learning rate of their own, and so have the backbone's layers if ``layer_decay`` is below 1.
     """
     return grouped_optimizer(rater, learning_rates(rater, config, layer_decay), config.weight_decay)
 
@@ -66,7 +66,7 @@ def learning_rates(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) 
             if id(weight) in homes:
                 outside = top
             rates[f"backbone.{name}"] *= layer_decay ** (top - homes.get(id(weight), outside))
-    rates |= {name: config.head_learning_rate for name in names if name.startswith("head.")}
+    rates |= {name: config.head_learning_rate for name in names if name.startswith(("head.", "windows."))}
     return {name: rates[name] for name, weight in rater.named_parameters() if weight.requires_grad}
 
 

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from ratecast.config import FitConfig
-from ratecast.model.rater import Rater
-from ratecast.text import TextSettings, TokenisedTexts, pad
+from ratecast.model.rater import Rater, batch_tensors
+from ratecast.text import TextSettings, TokenisedTexts, pad_texts
+from ratecast.text.batch import MOST_BATCH_TOKENS
 from ratecast.train.checkpointing import is_checkpointed
 from ratecast.train.unfreezing import waiting_share
 
@@ -44,13 +45,14 @@ class Plan:
     """What a run will do.
 
     Attributes:
-        max_tokens: longest input.
+        max_tokens: longest input, or window where there are several.
         trained_layers: top layers that are trained; the lower ones are computed once.
         layers: layers of the backbone.
         epochs: passes over the training reviews.
         reviews: training reviews used: fewer than there are where the time is too short, 0 where it is not worth a start.
         precision: what the backbone computes in, "float32" or "bfloat16".
         seconds: estimated time of training and of computing frozen layers.
+        windows: most windows that a review is read in.
     """
 
     max_tokens: int
@@ -60,6 +62,7 @@ class Plan:
     reviews: int
     precision: str
     seconds: float
+    windows: int = 1
 
     def resolve(self, config: FitConfig) -> FitConfig:
         """The settings with everything filled in that was left to the plan."""
@@ -82,8 +85,9 @@ class Plan:
         )
         if self.trained_layers == 0:
             layers = "the head alone"
+        most = f"{self.max_tokens} tokens" if self.windows == 1 else f"{self.windows} windows of {self.max_tokens} tokens"
         return (
-            f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {self.max_tokens} tokens, "
+            f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {most}, "
             f"{self.precision}: about {_rounded(self.seconds)}" + (f", for each of {networks} networks" if networks > 1 else "")
         )
 
@@ -131,7 +135,7 @@ def make_plan(
     epochs = config.train.epochs or wanted_epochs(len(lengths))
     options = _options(config, layers, longest, epochs)
     for tokens, trained, least in options:
-        sizes = np.minimum(lengths, tokens)
+        sizes = np.minimum(lengths, tokens * config.backbone.windows)
         once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding
         a_pass = float(sizes.sum()) * trained / layers * _seconds_per_token(speed, config, trained)
         usable = math.inf if seconds is None or config.train.steps is not None else seconds * _SHARE_OF_TRAINING
@@ -156,6 +160,7 @@ def make_plan(
             reviews=reviews,
             precision=precision,
             seconds=once + passes * a_pass,
+            windows=config.backbone.windows,
         )
     raise AssertionError("the last option is always taken")
 
@@ -172,7 +177,8 @@ def _options(config: FitConfig, layers: int, longest: int, epochs: float) -> lis
     tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
     found = [(count, trained if trained is not None else layers, 2 / 3 * epochs if count > 128 else 1.0) for count in tokens]
     changing = config.strengthen.changes_texts  # such texts have to be computed anew in each pass
-    if config.adapter.tune != "full" or config.backbone.train_embeddings:  # their gradients pass through all layers
+    recurs = config.backbone.windows > 1 and config.backbone.window_pooling == "recurrent"
+    if config.adapter.tune != "full" or config.backbone.train_embeddings or recurs:  # their gradients pass through all layers
         return found
     if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
         found.append((tokens[-1], (layers + 1) // 2, 0.0))
@@ -188,19 +194,17 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
         settings: how to pad them.
     """
     rows = np.arange(min(len(texts), _SPEED_REVIEWS))
-    batch = pad(texts.ids, rows, pad_id=settings.pad_id, pad_left=settings.pad_left)
-    device = next(rater.parameters()).device
-    ids, mask = torch.from_numpy(batch.input_ids).to(device), torch.from_numpy(batch.attention_mask).to(device)
+    ids, mask, windows = batch_tensors(pad_texts(texts, rows, settings), next(rater.parameters()).device)
     tokens = ids.numel()
     was_training = rater.training
     rater.train(is_checkpointed(rater))  # else in the mode without dropout, which draws no random numbers
 
     def encode() -> None:
         with torch.inference_mode():
-            rater.vectors(ids, mask)[0, 0].item()
+            rater.vectors(ids, mask, windows)[0, 0].item()
 
     def train() -> None:
-        loss = rater.vectors(ids, mask).square().mean()
+        loss = rater.vectors(ids, mask, windows).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
         loss.item()  # a GPU has done its work only then
         rater.zero_grad()
@@ -221,9 +225,13 @@ def least_seconds(work: Callable[[], None], rounds: int = 3) -> float:
 
 
 def sample_rows(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of reviews whose lengths stand for all: evenly spaced in the order of length."""
+    """Rows of reviews whose lengths stand for all: evenly spaced in the order of length, the longest among them.
+
+    They are no more than may go through the network at once.
+    """
     order = np.argsort(lengths, kind="stable")
-    return order[np.linspace(0, len(order) - 1, min(_SPEED_REVIEWS, len(order))).astype(np.int64)]
+    count = min(_SPEED_REVIEWS, len(order), max(1, MOST_BATCH_TOKENS // int(lengths.max())))
+    return order[np.linspace(len(order) - 1, 0, count)[::-1].astype(np.int64)]
 
 
 def _rounded(seconds: float) -> str:

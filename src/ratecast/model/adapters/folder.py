@@ -19,13 +19,14 @@ from ratecast.model.heads import HEADS, create_head
 from ratecast.model.prompting import Transform
 from ratecast.model.rater import Rater
 from ratecast.model.store import Component, create_component, read_manifest, verify
+from ratecast.model.windows import create_window_pooling, pooling_name
 from ratecast.scale import RatingScale
 from ratecast.text import TextEncoder, TextSettings
 
 ADAPTER_FILE: Final = "adapter.safetensors"
 ADAPTER: Final = "adapter"
 """Name and kind of the component."""
-_OWN: Final = ("head.", "transform.")
+_OWN: Final = ("head.", "transform.", "windows.")
 """What the names of weights begin with that the backbone does not have."""
 
 
@@ -88,6 +89,7 @@ def save_adapter(rater: Rater, adapter: Adapter, folder: Path) -> Component:
         pooling=rater.pooling,
         layers=rater.pooled_layers,
         transform=None if rater.transform is None else rater.transform.settings,
+        window_pooling=None if rater.windows is None else pooling_name(rater.windows),
         head=next(name for name, kind in HEADS.items() if type(rater.head) is kind),
     )
 
@@ -147,7 +149,11 @@ def rebuild(found: AdapterFolder, base: Backbone) -> LoadedAdapter:
     transform = None if settings.get("transform") is None else Transform(**settings["transform"])
     width = layers * base.width if transform is None else transform.dense.out_features
     head = create_head(settings["head"], width, found.scale, np.asarray(found.scale.levels))
-    rater = Rater(adapter.model, head, pooling=settings["pooling"], pooled_layers=layers, transform=transform)
+    reading = BackboneConfig(windows=found.text.windows, window_pooling=settings.get("window_pooling") or "mean")
+    windows = create_window_pooling(reading, layers * base.width, adapter.model)
+    rater = Rater(
+        adapter.model, head, pooling=settings["pooling"], pooled_layers=layers, transform=transform, windows=windows
+    )
     _load_weights(rater, found.folder / ADAPTER_FILE)
     encoder = TextEncoder.load(found.folder / TOKENIZER_FILE, found.text)
     return LoadedAdapter(rater=rater.eval(), encoder=encoder, adapter=replace(adapter, base=found.base))
