@@ -15,6 +15,7 @@ from ratecast.config import FitConfig
 from ratecast.config.few import DEFAULT_PROMPT
 from ratecast.data import Source, stream_texts
 from ratecast.errors import ConfigError, DataError, ScaleError, require
+from ratecast.model.learned import save_learned
 from ratecast.model.store import (
     Manifest,
     check_target,
@@ -225,6 +226,7 @@ def _write(
             create_component(new, "blend", "blend", blend.save(new, "blend")),
             *export_rater(rater, backbone.encoder, new, sample[:8], name=GRAPH),
             create_component(new, "constant", "constant", constant.save(new, "constant")),
+            save_learned(new, ()),
         ),
         chain=("blend",),
         baselines=("constant",),

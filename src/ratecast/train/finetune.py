@@ -15,7 +15,7 @@ from ratecast.model.adapters import Adapter, attach, create_method
 from ratecast.model.backbone import Backbone, set_trained, transformer_layers
 from ratecast.model.prompting import Prompt, load_prompted
 from ratecast.model.rater import Rater
-from ratecast.model.windows import create_window_pooling, summary_tokens
+from ratecast.model.windows import summary_tokens
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
 from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts

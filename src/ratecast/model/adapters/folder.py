@@ -151,9 +151,7 @@ def rebuild(found: AdapterFolder, base: Backbone) -> LoadedAdapter:
     head = create_head(settings["head"], width, found.scale, np.asarray(found.scale.levels))
     reading = BackboneConfig(windows=found.text.windows, window_pooling=settings.get("window_pooling") or "mean")
     windows = create_window_pooling(reading, layers * base.width, adapter.model)
-    rater = Rater(
-        adapter.model, head, pooling=settings["pooling"], pooled_layers=layers, transform=transform, windows=windows
-    )
+    rater = Rater(adapter.model, head, pooling=settings["pooling"], pooled_layers=layers, transform=transform, windows=windows)
     _load_weights(rater, found.folder / ADAPTER_FILE)
     encoder = TextEncoder.load(found.folder / TOKENIZER_FILE, found.text)
     return LoadedAdapter(rater=rater.eval(), encoder=encoder, adapter=replace(adapter, base=found.base))
