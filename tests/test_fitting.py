@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import ratecast
 from ratecast import FitConfig, Predictor, RatecastError, Review
 from ratecast.assess import MODEL_NAME, assess
 from ratecast.data import load_reviews
 from ratecast.errors import BackboneError, ConfigError, DataError, ModelFolderError, OutputError
-from ratecast.fitting import prepare_job
+from ratecast.fitting import _run_fingerprint, prepare_job
 from ratecast.job import fingerprint
 from ratecast.progress import Advance, SilentReporter
 from ratecast.records import Reviews
@@ -355,3 +357,14 @@ def test_a_distilled_model_tells_of_its_teachers_and_holds_only_itself(
     entry = {entry.name: entry for entry in distilled.contest().entries}[MODEL_NAME]
     assert entry.seconds is not None
     assert entry.seconds > metrics["ensemble"]["seconds"] + metrics["training"]["seconds"]
+
+
+def test_other_weights_in_the_same_place_are_another_run(tiny_backbone: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_backbone, tmp_path / "backbone")
+    config = FitConfig().with_values(backbone=str(tmp_path / "backbone"), max_tokens=32)
+    job = prepare_job(frame_of(60), out=tmp_path / "model", config=config, reporter=SilentReporter())
+    before = _run_fingerprint(job)
+    assert _run_fingerprint(job) == before
+    weights = load_file(tmp_path / "backbone" / "model.safetensors")
+    save_file({name: weight + 1 for name, weight in weights.items()}, tmp_path / "backbone" / "model.safetensors")
+    assert _run_fingerprint(job) != before

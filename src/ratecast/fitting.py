@@ -1,5 +1,6 @@
 """The one path from a table of reviews to a model folder."""
 
+import hashlib
 import json
 import os
 import time
@@ -209,7 +210,7 @@ def _finetune(job: Job, resume: bool, seconds_per_review: float) -> "FineTuned |
         run = Run(
             config=job.config,
             folder=job.working,
-            fingerprint=job.fingerprint,
+            fingerprint=_run_fingerprint(job),
             resume=resume,
             reporter=job.reporter,
             log_folder=job.folder.parent / f"{job.folder.name}.logs",
@@ -231,6 +232,14 @@ def _finetune(job: Job, resume: bool, seconds_per_review: float) -> "FineTuned |
         f"the time budget of {job.config.time_budget} is too small to fine-tune {what}in: the model will be linear"
     )
     return None
+
+
+def _run_fingerprint(job: Job) -> str:
+    """That of the job and of the backbone's weights: another one may lie in the same place, or pretraining was left out."""
+    from ratecast.model.source import find_backbone
+
+    name = job.config.backbone.backbone
+    return hashlib.sha256(f"{job.fingerprint} {find_backbone(name).sha256 or name}".encode()).hexdigest()
 
 
 def _judged_linear(job: Job, seconds_per_review: float) -> int:
