@@ -48,7 +48,8 @@ def heads() -> str:
 
 
 def _command(name: str, app: App) -> Iterator[str]:
-    function: Any = getattr(importlib.import_module(f"ratecast.cli.{name}"), name)
+    module = name.replace("-", "_")
+    function: Any = getattr(importlib.import_module(f"ratecast.cli.{module}"), module)
     parsed = docstring_parser.parse(inspect.getdoc(function) or "")
     shared: dict[str, list[Argument]] = {}
     own: list[Argument] = []

@@ -246,9 +246,9 @@ class Tasks(SilentReporter):
     [
         ({"head": "gadzooks"}, ConfigError, "unknown head"),
         ({"head": "coral", "label_smoothing": 0.1}, ConfigError, "no labels to smooth"),
-        ({"backbone": "./absent"}, BackboneError, r"there is no folder \./absent"),
+        ({"backbone": "./absent"}, BackboneError, r"there is no folder or file \./absent"),
         ({"backbone": str(Path(__file__).parent)}, BackboneError, r"holds no config\.json"),
-        ({"back_translation": "./absent,./back"}, BackboneError, r"there is no folder \./absent"),
+        ({"back_translation": "./absent,./back"}, BackboneError, r"there is no folder or file \./absent"),
         ({"trained_layers": 3}, ConfigError, "trained_layers is 3, but the backbone has only 2"),
         ({"pooled_layers": 3}, ConfigError, "pooled_layers is 3, but the backbone has only 2"),
         ({"reinitialised_layers": 3}, ConfigError, "reinitialised_layers is 3, but the backbone has only 2"),

@@ -29,7 +29,7 @@ def test_every_setting_is_described(kind: type[FitConfig | PretrainConfig]) -> N
 
 def test_every_command_and_its_arguments_are_described() -> None:
     page = generated.commands()
-    assert re.findall(r"^## ratecast (\w+)$", page, flags=re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^## ratecast ([\w-]+)$", page, flags=re.MULTILINE) == list(COMMANDS)
     options = re.findall(r"^````{option} (.+)\n\n(.*)$", page, flags=re.MULTILINE)
     assert len(options) > 20
     assert not [label for label, text in options if not text], "an argument has no text"

@@ -109,7 +109,7 @@ def test_json_lines_say_what_the_library_says(tiny_model: Path, capsys: pytest.C
     assert first["rating"] == pytest.approx(expected[0].rating, abs=1e-5)
     assert list(first["probabilities"]) == ["1", "2", "3", "4", "5"]
     assert sum(first["probabilities"].values()) == pytest.approx(1)
-    assert "warnings" not in first
+    assert first["warnings"] == list(expected[0].warnings)
     assert second["warnings"] == ["the text is empty"]
 
 

@@ -26,5 +26,6 @@ def test_a_smaller_backbone_is_written_and_described(
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["prune-vocabulary", "a.csv", "--backbone", "./absent", "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == (
-        "ratecast: error: there is no folder ./absent; give a folder that save_pretrained wrote, or a name on the hub\n"
+        "ratecast: error: there is no folder or file ./absent; give a folder that save_pretrained wrote, a GGUF file, or a "
+        "name on the hub\n"
     )

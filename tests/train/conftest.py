@@ -37,7 +37,7 @@ def parts() -> dict[str, Reviews]:
 @pytest.fixture
 def untrained_head(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training starts from a random head: a fitted one would know these words already, and its weights would be kept."""
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_, **__: None)
 
 
 @dataclass
@@ -56,9 +56,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """What fine-tuning takes for the time: a tenth of a second for each batch that the network reads."""
     made, original = Clock(), Rater.vectors
 
-    def vectors(self: Rater, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def vectors(self: Rater, input_ids: Tensor, attention_mask: Tensor, windows: Tensor | None = None) -> Tensor:
         made.now += 0.1
-        return original(self, input_ids, attention_mask)
+        return original(self, input_ids, attention_mask, windows)
 
     monkeypatch.setattr(Rater, "vectors", vectors)
     for module in ("finetune", "loop", "plan"):

@@ -53,7 +53,9 @@ def written_thesaurus(folder: Path) -> str:
 def test_a_run_that_was_killed_ends_with_the_same_weights(
     parts: Parts, run_of: RunOf, settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)  # else the weights before training would be the best
+    monkeypatch.setattr(
+        "ratecast.train.probe._minimise", lambda *_, **__: None
+    )  # else the weights before training would be the best
     thesaurus = {"synonyms_file": written_thesaurus(tmp_path)} if "synonyms" in settings else {}
     fixed = {"steps": 25, "patience": 50, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings, **thesaurus}
     # Killed twice: in the first session after three steps, in the second after eleven more.

@@ -219,7 +219,7 @@ def test_finished_members_are_gone_before_the_next_is_loaded(
         made.append(weakref.ref(found.model))
         return found
 
-    monkeypatch.setattr("ratecast.train.finetune.load_backbone", load_backbone)
+    monkeypatch.setattr("ratecast.model.prompting.prompt.load_backbone", load_backbone)
     tuned = tune(parts, run_of(ensemble=2, steps=2, trained_layers=1, adversarial=0.1))
     assert len(made) == 4  # the first was there for the plan and for what the untrained backbone is worth
     assert made[-1]() is tuned.backbone.model

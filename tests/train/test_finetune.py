@@ -22,7 +22,9 @@ from ratecast.train.finetune import finetune
 def test_learns_what_the_words_say(
     parts: Parts, run_of: RunOf, head: str, trained_layers: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)  # the head alone would learn it before training
+    monkeypatch.setattr(
+        "ratecast.train.probe._minimise", lambda *_, **__: None
+    )  # the head alone would learn it before training
     tuned = tune(parts, run_of(head=head, trained_layers=trained_layers, epochs=12.0, patience=50, head_learning_rate=1e-2))
     curve = [point["validation_rmse"] for point in tuned.result.curve]
     assert tuned.result.best_score == min(curve)
@@ -40,7 +42,7 @@ def test_reviews_without_weight_teach_nothing(parts: Parts, run_of: RunOf, monke
     before = tune(weighted, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12)).before
     assert before is not None
     assert np.sqrt(np.mean((SCALE.mean(before) - parts["test"].rated()) ** 2)) < 1.0
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_, **__: None)
     tuned = tune(weighted, run_of(epochs=12.0, patience=50, head_learning_rate=1e-2))
     assert tuned.result.best_score < 0.6 * tuned.result.curve[0]["validation_rmse"]
 
@@ -75,7 +77,7 @@ def test_head_on_the_untrained_backbone_learns_too(parts: Parts, run_of: RunOf) 
 
 
 def test_frozen_weights_do_not_move(parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)
+    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_, **__: None)
     before = weights_of(tune(parts, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12)))
     after = weights_of(tune(parts, run_of(steps=40, trained_layers=1, head_learning_rate=1e-2)))
     moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
@@ -94,7 +96,9 @@ def test_training_on_stored_layers_is_training(parts: Parts, run_of: RunOf, monk
 
 
 def test_same_seed_same_weights_other_seed_other_weights(parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)  # else the weights before training would be the best
+    monkeypatch.setattr(
+        "ratecast.train.probe._minimise", lambda *_, **__: None
+    )  # else the weights before training would be the best
     first, second, other = (weights_of(tune(parts, run_of(steps=6, seed=seed))) for seed in (1, 1, 2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)

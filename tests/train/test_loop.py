@@ -17,12 +17,13 @@ def test_patience_stops_a_run_that_does_not_improve(parts: Parts, run_of: RunOf)
     assert tuned.result.best_step == 0
 
 
-@pytest.mark.parametrize(("epochs", "evaluations"), [(2.0, 4), (10.0, 10)])
+@pytest.mark.parametrize(("epochs", "evaluations"), [(4.0, 4), (10.0, 10)])
 def test_by_default_half_of_the_evaluations_may_pass_without_improvement(
     parts: Parts, run_of: RunOf, epochs: float, evaluations: int
 ) -> None:
     tuned = tune(parts, run_of(epochs=epochs, learning_rate=1e-12, head_learning_rate=1e-12))
-    assert len(tuned.result.curve) == 1 + evaluations  # the first one is before any step
+    after = [point for point in tuned.result.curve if point["step"] > tuned.result.best_step]
+    assert len(after) == evaluations  # rounding alone may make an early one the best
 
 
 def test_time_limit_is_kept_and_ends_the_schedule(parts: Parts, run_of: RunOf, clock: Any) -> None:

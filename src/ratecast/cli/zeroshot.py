@@ -29,7 +29,7 @@ def zeroshot(
 
     For example:
 
-        ratecast zeroshot unrated.csv --backbone bert-base-uncased --scale 1..5 --out model/
+        ratecast zeroshot new.csv --backbone roberta-base --scale 1..5 --out model/
         ratecast predict model/ --text "Great phone, poor battery"
         ratecast zeroshot --backbone Qwen/Qwen2.5-0.5B --scale 1..5 --out model/
 

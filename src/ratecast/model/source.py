@@ -141,6 +141,7 @@ def explain(name: str, error: Exception, what: str = "backbone", origin: Origin 
         ("Unrecognized model", "has an architecture that this version of transformers does not know"),
         ("safetensors", "has no weights in safetensors format"),
         ("tokenizer", "has no tokenizer that can be loaded"),
+        ("added_tokens", "has no tokenizer that can be loaded"),  # what a tokenizer.json lacks that is none
         ("offline", "is not in the local cache, and the hub may not be asked (HF_HUB_OFFLINE)"),
         ("cached files", "is not in the local cache, and the hub cannot be reached"),
         ("not a valid model identifier", "is neither a folder nor a model on the hub"),

@@ -27,7 +27,9 @@ def test_untrained_backbone_is_judged_without_the_added_weights(name: str, run_o
 def test_added_weights_learn_without_the_head(
     name: str, share: float, run_of: RunOf, tuned_by: TunedBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ratecast.train.probe._minimise", lambda *_: None)  # the head alone would learn it before training
+    monkeypatch.setattr(
+        "ratecast.train.probe._minimise", lambda *_, **__: None
+    )  # the head alone would learn it before training
     result = tuned_by(run_of("gpt2", tune=name, pooling="last", steps=80, learning_rate=3e-2, head_learning_rate=1e-12)).result
     assert result.best_score < share * result.curve[0]["validation_rmse"]
 
