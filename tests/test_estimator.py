@@ -1,6 +1,8 @@
 """The estimator as users of scikit-learn take it."""
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,9 @@ def test_works_in_pipeline_cross_validation_and_grid_search(estimator: RatingEst
     assert (scores < 0).all()
     search = GridSearchCV(pipeline, {"rate__backbone__head": ["softmax", "regression"]}, cv=2).fit(TEXTS, RATINGS)
     assert search.best_params_["rate__backbone__head"] in {"softmax", "regression"}
+
+
+def test_without_scikit_learn_the_extra_is_named() -> None:
+    code = "import sys; sys.modules['sklearn'] = None; import ratecast; ratecast.RatingEstimator"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingExtraError: RatingEstimator needs the package 'sklearn'" in found.stderr

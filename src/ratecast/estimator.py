@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.exceptions import NotFittedError
 
 from ratecast.config import FitConfig, setting_names
-from ratecast.errors import ConfigError, ModelFolderError
+from ratecast.errors import ConfigError, ModelFolderError, require
 from ratecast.fitting import fit
 from ratecast.model.store import read_manifest
 from ratecast.predict import Predictor, load
 from ratecast.progress import ConsoleReporter, SilentReporter
 from ratecast.scale import FloatArray
 
+_base = require("sklearn.base", "train", "RatingEstimator")
 
-class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+
+class RatingEstimator(_base.RegressorMixin, _base.BaseEstimator):  # type: ignore[misc, name-defined] # of any type
     """Predicts ratings from texts, with scikit-learn's verbs.
 
     Args:
@@ -104,7 +104,9 @@ class RatingEstimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _fitted(self) -> Predictor:
         if not hasattr(self, "model_"):
-            raise NotFittedError("this RatingEstimator is not fitted yet: call fit first")
+            raise require("sklearn.exceptions", "train", "RatingEstimator").NotFittedError(
+                "this RatingEstimator is not fitted yet: call fit first"
+            )
         model: Predictor = self.model_
         return model
 
