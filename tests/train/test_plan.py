@@ -132,11 +132,18 @@ def test_the_sample_that_is_timed_has_all_lengths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("avx", "amx", "expected"), [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")]
+    ("avx", "amx", "gain", "expected"),
+    [
+        (True, False, 4.4, "bfloat16"),
+        (False, True, 4.4, "bfloat16"),
+        (True, False, 0.5, "float32"),
+        (False, False, 4.4, "float32"),
+    ],
 )
-def test_automatic_precision_is_what_the_processor_has(
-    monkeypatch: pytest.MonkeyPatch, avx: bool, amx: bool, expected: str
+def test_automatic_precision_is_what_the_processor_is_fast_in(
+    monkeypatch: pytest.MonkeyPatch, avx: bool, amx: bool, gain: float, expected: str
 ) -> None:
+    monkeypatch.setattr("ratecast.train.precision._gain", lambda: gain)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
