@@ -102,7 +102,7 @@ def backbone_of_short(parts: dict[str, Reviews], scale: RatingScale, folder: Pat
     """Folder of the default backbone, fine-tuned on short reviews."""
     tuned = finetuned(parts, scale, folder / "run", epochs=epochs, max_tokens=128)
     own = folder / "backbone"
-    tuned.rater.backbone.save_pretrained(str(own))  # type: ignore[operator]
+    tuned.rater.backbone.save_pretrained(str(own))  # type: ignore[operator] # torch says that any attribute of a module may be a tensor
     AutoTokenizer.from_pretrained(get_model_path()).save_pretrained(str(own))
     return str(own)
 

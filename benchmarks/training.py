@@ -54,7 +54,7 @@ class Tutorial:
             rows = self.order[np.arange(step * BATCH, (step + 1) * BATCH) % len(self.order)]
             output = self.model(input_ids=self.inputs["input_ids"][rows], attention_mask=self.inputs["attention_mask"][rows])
             loss = torch.nn.functional.mse_loss(output.logits.squeeze(-1), self.ratings[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
             self.optimizer.step()
             self.optimizer.zero_grad()
         return steps * BATCH / (time.perf_counter() - started)

@@ -108,7 +108,7 @@ def named(hint: Any) -> Any:
         if made_of <= set(parts):
             parts = [name, *(part for part in parts if part not in made_of)]
     if get_origin(hint) is Mapping:
-        return Mapping[tuple(map(named, get_args(hint)))]  # type: ignore[misc]
+        return Mapping[tuple(map(named, get_args(hint)))]  # type: ignore[misc] # made of types known when it runs
     return functools.reduce(operator.or_, parts)
 
 

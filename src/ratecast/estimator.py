@@ -23,7 +23,7 @@ from ratecast.scale import FloatArray
 _base = require("sklearn.base", "train", "RatingEstimator")
 
 
-class RatingEstimator(_base.RegressorMixin, _base.BaseEstimator):  # type: ignore[misc, name-defined] # of any type
+class RatingEstimator(_base.RegressorMixin, _base.BaseEstimator):  # type: ignore[misc, name-defined] # scikit-learn has no types, and is imported only here
     """Predicts ratings from texts, with scikit-learn's verbs.
 
     Args:

@@ -42,7 +42,7 @@ def setting_flags(*chosen: str, of: type[Settings] = FitConfig) -> Callable[[Com
     def add(command: Command) -> Command:
         own = [part for part in inspect.signature(command).parameters.values() if part.kind is not part.VAR_KEYWORD]
         flags = [flag for (stage, name), flag in _flags(kind).items() if stage in chosen or name in chosen]
-        command.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
+        command.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined] # what inspect.signature reads, unknown to Callable
         return command
 
     return add

@@ -17,8 +17,7 @@ def kept_memory() -> Iterator[None]:
     """While the context is open, freed memory is not given back to the operating system; at its end it is.
 
     Each step asks for the same hundreds of megabytes. glibc would give them back after it, and the system would hand out pages
-    that it has to clear first: 61,000 of them in a step of MiniLM on 2,048 tokens, an eighth of its time. Elsewhere than with
-    glibc nothing is done.
+    that it has to clear first: 61,000 of them in a step of MiniLM on 2,048 tokens. Elsewhere than with glibc nothing is done.
     """
     library = _glibc()
     if library is None:
