@@ -23,6 +23,7 @@ from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run
 from ratecast.train.optim import learning_rates
+from ratecast.train.pairs import PairLearner, pair_loss
 from ratecast.train.plan import Speed, make_plan, sample_rows
 
 SCALE = RatingScale.parse("1..5")
@@ -190,3 +191,13 @@ def test_the_middle_of_a_review_is_learnt_from_in_windows_alone(
         return
     assert tuned.result.best_score < 0.8
     assert (tuned.windowed, tuned.shortened) == (160, 0)
+
+
+def test_pairs_are_of_whole_reviews(tiny_backbone: Path) -> None:
+    rater, encoder, config = network_of(tiny_backbone)
+    texts, settings = encoder.encode(TEXTS), encoder.settings
+    reviews = dict.fromkeys(("train", "validation"), RatedTexts(texts=texts, ratings=RATINGS))
+    score = PairLearner(rater, reviews, settings, config).score()
+    with torch.no_grad():
+        vectors = rater.vectors(*batch_tensors(pad_texts(texts, np.arange(len(TEXTS)), settings)))
+    assert score == pytest.approx(float(pair_loss(vectors, torch.from_numpy(RATINGS), SCALE)), abs=1e-5)

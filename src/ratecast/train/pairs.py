@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ratecast.config import FitConfig
-from ratecast.model.rater import Rater
+from ratecast.model.rater import Rater, batch_tensors
 from ratecast.scale import RatingScale
-from ratecast.text import TextSettings, inference_batches, pad, training_batches
+from ratecast.text import TextSettings, inference_batches, pad_texts, training_batches
 from ratecast.train.inputs import RatedTexts
 from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.optim import create_optimizer
@@ -145,10 +145,9 @@ class PairLearner:
     def _batch(self, name: str, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Vectors and ratings of some rows of a set."""
         part, device = self._reviews[name], self._rater.head.linear.weight.device
-        batch = pad(part.texts.ids, rows, pad_id=self._settings.pad_id, pad_left=self._settings.pad_left)
-        ids, mask = torch.from_numpy(batch.input_ids).to(device), torch.from_numpy(batch.attention_mask).to(device)
+        batch = batch_tensors(pad_texts(part.texts, rows, self._settings), device)
         ratings = torch.as_tensor(part.ratings[rows], dtype=torch.float32, device=device)
-        return self._rater.vectors(ids, mask), ratings
+        return self._rater.vectors(*batch), ratings
 
 
 def pair_loss(vectors: Tensor, ratings: Tensor, scale: RatingScale) -> Tensor:
