@@ -8,16 +8,14 @@ chooses it chooses on reviews of the training part. The test reviews are predict
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import arro3.io
 import numpy as np
 import polars as pl
-from setting import show
+from setting import dataset, show
 from tokenizers import Tokenizer
 
 import ratecast
@@ -25,24 +23,12 @@ from ratecast.compress import prune_vocabulary
 from ratecast.evaluate import compute_metrics, paired_difference
 from ratecast.model.source import DEFAULT_BACKBONE
 from ratecast.predict import Predictor
-from ratecast.records import Reviews, strings
 from ratecast.scale import FloatArray
 from ratecast.text.unknown import unknown_fractions
 from ratecast.verdict import GRAPH
 
 ENGLISH, MULTILINGUAL = f"{DEFAULT_BACKBONE} (English)", "multilingual-e5-small, pruned"
 METRICS = ("rmse", "mae", "accuracy", "qwk", "nll")
-
-
-def douban(folder: Path, part: str) -> Reviews:
-    """The reviews of one part, "train" or "test"."""
-    path = folder / "douban_movie_zh.parquet"
-    if not path.exists():
-        sys.exit(f"{path} is not there: this benchmark needs the Douban reviews and was not run")
-    table = arro3.io.read_parquet(path).read_all()
-    chosen = np.array(table["split"].to_pylist()) == part
-    texts, ratings = strings(table["text"].to_pylist()), np.array(table["rating"].to_pylist(), dtype=np.float64)
-    return Reviews(text=texts[chosen], rating=ratings[chosen])
 
 
 def row(name: str, model: Predictor, ratings: FloatArray, probabilities: FloatArray) -> list[Any]:
@@ -74,7 +60,7 @@ def main() -> None:
     parser.add_argument("--test-reviews", type=int, default=3000, help="test reviews, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    train, test = douban(arguments.data_dir, "train"), douban(arguments.data_dir, "test")
+    train, test = (dataset(arguments.data_dir, "douban_movie_zh", part) for part in ("train", "test"))
     work: dict[str, Any] = {"time_budget": f"{arguments.minutes:g}m"}
     allowed = f"{arguments.minutes:g} minutes of fit"
     if arguments.reviews is not None:

@@ -60,9 +60,14 @@ def yelp_parser(description: str) -> argparse.ArgumentParser:
 
 def yelp(folder: Path, part: str) -> Reviews:
     """The Yelp reviews of one part, "train" or "test"."""
-    path = folder / "yelp_10k.parquet"
+    return dataset(folder, "yelp_10k", part)
+
+
+def dataset(folder: Path, name: str, part: str) -> Reviews:
+    """The reviews of one part of a data set, "train" or "test"."""
+    path = folder / f"{name}.parquet"
     if not path.exists():
-        sys.exit(f"{path} is not there: this benchmark needs the Yelp reviews and was not run")
+        sys.exit(f"{path} is not there: this benchmark needs its reviews and was not run")
     table = arro3.io.read_parquet(path).read_all()
     chosen = np.array(table["split"].to_pylist()) == part
     texts, ratings = strings(table["text"].to_pylist()), np.array(table["rating"].to_pylist(), dtype=np.float64)

@@ -1,16 +1,15 @@
 """A tiny untrained backbone of each architecture, and reviews that it can learn."""
 
 import copy
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from architectures import write_tiny
 from ratecast.config import BackboneConfig, FitConfig
 from ratecast.model.adapters import Adapter, attach, create_method
 from ratecast.model.backbone import Backbone, load_backbone
@@ -48,66 +47,14 @@ def reviews_of(count: int, seed: int) -> Reviews:
     return Reviews(text=strings(texts), rating=levels.astype(np.float64) + 1)
 
 
-def architecture(family: str, vocabulary: int) -> Any:
-    """A tiny architecture of two layers, 32 wide, 96 positions."""
-    import transformers
-
-    sizes: dict[str, object] = {
-        "vocab_size": vocabulary,
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-        "max_position_embeddings": 96,
-        "pad_token_id": 0,
-        "initializer_range": 0.2,  # so that every weight matters
-    }
-    ends: dict[str, object] = {"bos_token_id": 2, "eos_token_id": 3}
-    relative: dict[str, object] = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
-    own: dict[str, tuple[str, dict[str, object]]] = {
-        "bert": ("BertConfig", sizes),
-        "roberta": ("RobertaConfig", sizes),
-        "xlm-roberta": ("XLMRobertaConfig", sizes),
-        "deberta-v2": ("DebertaV2Config", sizes | relative),
-        "modernbert": ("ModernBertConfig", sizes | ends | {"cls_token_id": 2, "sep_token_id": 3}),
-        "distilbert": (
-            "DistilBertConfig",
-            {"vocab_size": vocabulary, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
-            | {"max_position_embeddings": 96, "pad_token_id": 0, "initializer_range": 0.2},
-        ),
-        "gpt2": (
-            "GPT2Config",
-            {"vocab_size": vocabulary, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96}
-            | ends
-            | {"initializer_range": 0.2},
-        ),
-        "llama": ("LlamaConfig", sizes | ends | {"num_key_value_heads": 2}),
-        "qwen2": ("Qwen2Config", sizes | ends | {"num_key_value_heads": 2}),
-        "qwen3": ("Qwen3Config", sizes | ends | {"num_key_value_heads": 2, "head_dim": 8}),
-        "smollm3": ("SmolLM3Config", sizes | ends | {"num_key_value_heads": 2}),
-        "electra": ("ElectraConfig", sizes | {"embedding_size": 32}),
-    }
-    kind, settings = own[family]
-    return getattr(transformers, kind)(**settings)
-
-
 @pytest.fixture(scope="session")
 def backbone_of(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Gives the folder of a tiny backbone of an architecture, with the tokenizer that all of them share."""
     made: dict[str, Path] = {}
 
     def make(family: str) -> Path:
-        from tokenizers import Tokenizer
-        from transformers import AutoModel
-
         if family not in made:
-            folder = tmp_path_factory.mktemp(family)
-            for path in tiny_backbone.glob("*token*"):
-                shutil.copy(path, folder)
-            vocabulary = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
-            torch.manual_seed(0)
-            AutoModel.from_config(architecture(family, vocabulary)).save_pretrained(str(folder))
-            made[family] = folder
+            made[family] = write_tiny(tmp_path_factory.mktemp(family), family, tiny_backbone)
         return made[family]
 
     return make
