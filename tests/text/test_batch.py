@@ -38,14 +38,11 @@ def test_training_batches_waste_little_padding() -> None:
     assert padded < 1.05 * lengths.sum()
 
 
-def test_pad_on_either_side() -> None:
+def test_texts_are_filled_up_on_the_right() -> None:
     ids = [np.array([5, 6, 7], dtype=np.int32), np.array([8], dtype=np.int32)]
-    right = pad(ids, np.array([1, 0]), pad_id=9, pad_left=False)
-    assert right.input_ids.tolist() == [[8, 9, 9], [5, 6, 7]]
-    assert right.attention_mask.tolist() == [[1, 0, 0], [1, 1, 1]]
-    left = pad(ids, np.array([1, 0]), pad_id=9, pad_left=True)
-    assert left.input_ids.tolist() == [[9, 9, 8], [5, 6, 7]]
-    assert left.attention_mask.tolist() == [[0, 0, 1], [1, 1, 1]]
+    batch = pad(ids, np.array([1, 0]), pad_id=9)
+    assert batch.input_ids.tolist() == [[8, 9, 9], [5, 6, 7]]
+    assert batch.attention_mask.tolist() == [[1, 0, 0], [1, 1, 1]]
 
 
 def test_long_texts_go_through_the_network_in_smaller_batches() -> None:

@@ -88,6 +88,7 @@ def test_truncation_and_padding_of_the_file_are_not_applied(tokenizer: Tokenizer
 def test_settings_survive_json(tokenizer: Tokenizer) -> None:
     settings = encoder_of(tokenizer).settings
     assert TextSettings.from_json(json.loads(json.dumps(dataclasses.asdict(settings)))) == settings
+    assert TextSettings.from_json(json.loads(json.dumps(dataclasses.asdict(settings) | {"pad_left": False}))) == settings
 
 
 def test_damaged_tokenizer_is_told(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -55,7 +55,7 @@ def test_stored_layers_give_the_same_vectors_of_windows(tiny_backbone: Path, tmp
     rows = np.array([3, 2, 0])
     ids, mask, windows = batch_tensors(pad_texts(texts, rows, settings))
     with torch.no_grad(), stored_layers(rater, 1, found.hidden.tuple_length) as stand_in:
-        stand_in.states = found.hidden.padded(texts.windows_of(rows), ids.shape[1], pad_left=False)
+        stand_in.states = found.hidden.padded(texts.windows_of(rows), ids.shape[1])
         again = rater.vectors(torch.zeros_like(ids), mask, windows)  # so that nothing but what is stored can be read
     torch.testing.assert_close(again, found.vectors[rows], atol=5e-3, rtol=5e-3)
     torch.testing.assert_close(rater.joined(found.windows, torch.from_numpy(texts.layout(np.arange(6)))), found.vectors)

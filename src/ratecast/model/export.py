@@ -91,9 +91,7 @@ def _save_weights(rater: Rater, folder: Path) -> Component:
 
 def _write_graphs(rater: Rater, encoder: TextEncoder, folder: Path) -> None:
     """Write what predicts: one graph, or where reviews are read in windows one for these and one for what they make."""
-    example = pad(
-        encoder.encode(["good", "very good indeed"]).ids, np.arange(2), pad_id=encoder.settings.pad_id, pad_left=False
-    )
+    example = pad(encoder.encode(["good", "very good indeed"]).ids, np.arange(2), pad_id=encoder.settings.pad_id)
     texts = {"input_ids": torch.from_numpy(example.input_ids), "attention_mask": torch.from_numpy(example.attention_mask)}
     if rater.windows is None:
         _write_graph(ProbabilityGraph(rater), texts, "probabilities", folder / GRAPH_FILE)

@@ -106,7 +106,7 @@ class OnnxGraph:
         settings = self.encoder.settings
         for places in inference_batches(np.array([len(ids[row]) for row in rows], dtype=np.int64)):
             chosen = rows[places]
-            batch = pad(ids, chosen, pad_id=settings.pad_id, pad_left=settings.pad_left)
+            batch = pad(ids, chosen, pad_id=settings.pad_id)
             feed: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
             if before is not None:
                 feed["before"] = before[chosen]

@@ -1,7 +1,7 @@
 """From token vectors to one vector for each review.
 
-The attention mask may begin with padding (decoders are padded on the left), and the backbone may return more positions than
-it was given tokens: prompt tuning puts virtual tokens before the text. Each function here takes both.
+The backbone may return more positions than it was given tokens, as prompt tuning puts virtual tokens before the text, and the
+attention mask may begin with padding, as a caller's own batches of a decoder may. Each function here takes both.
 """
 
 import re

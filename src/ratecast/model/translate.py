@@ -96,7 +96,7 @@ class Translator:
         ids = [np.array(self._ids(sentence), dtype=np.int32) for sentence in sentences]
         translations: list[str | None] = [None] * len(sentences)
         for rows in inference_batches(np.array([len(sentence) for sentence in ids], dtype=np.int64)):
-            batch = pad(ids, rows, pad_id=self._tokenizer.pad_token_id, pad_left=False)
+            batch = pad(ids, rows, pad_id=self._tokenizer.pad_token_id)
             most = min(self._positions - 1, 2 * batch.input_ids.shape[1] + 16)
             written = self._model.generate(
                 input_ids=torch.from_numpy(batch.input_ids).to(self._device),

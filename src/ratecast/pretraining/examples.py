@@ -152,7 +152,7 @@ class SingleReviews:
         """The reviews of one batch, filled up to the longest."""
         rows = self._rows[self._batches[number]]
         texts = [self._framed(self._corpus.review(int(row)) & ~WORD_BEGINS) for row in rows]
-        padded = pad(texts, np.arange(len(texts)), pad_id=self._settings.pad_id, pad_left=self._settings.pad_left)
+        padded = pad(texts, np.arange(len(texts)), pad_id=self._settings.pad_id)
         return Batch(input_ids=padded.input_ids, attention_mask=padded.attention_mask, words=np.zeros_like(padded.input_ids))
 
     def _framed(self, ids: TokenArray) -> NDArray[np.int32]:

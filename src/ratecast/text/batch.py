@@ -80,20 +80,19 @@ def training_batches(lengths: NDArray[np.int64], batch_reviews: int, *, seed: in
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def pad(ids: Sequence[TokenIds], rows: NDArray[np.int64], *, pad_id: int, pad_left: bool) -> Batch:
-    """The texts at ``rows``, filled up to the longest of them."""
+def pad(ids: Sequence[TokenIds], rows: NDArray[np.int64], *, pad_id: int) -> Batch:
+    """The texts at ``rows``, filled up on the right to the longest of them."""
     width = max(len(ids[row]) for row in rows)
     input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for line, row in enumerate(rows):
         length = len(ids[row])
-        where = slice(width - length, width) if pad_left else slice(0, length)
-        input_ids[line, where] = ids[row]
-        mask[line, where] = 1
+        input_ids[line, :length] = ids[row]
+        mask[line, :length] = 1
     return Batch(rows=rows, input_ids=input_ids, attention_mask=mask)
 
 
 def pad_texts(texts: TokenisedTexts, rows: NDArray[np.int64], settings: TextSettings) -> Batch:
     """The texts at ``rows``, each in its windows, filled up to the longest of these."""
-    found = pad(texts.ids, texts.windows_of(rows), pad_id=settings.pad_id, pad_left=settings.pad_left)
+    found = pad(texts.ids, texts.windows_of(rows), pad_id=settings.pad_id)
     return found if texts.starts is None else replace(found, rows=rows, windows=texts.layout(rows))

@@ -29,7 +29,6 @@ class TextSettings:
         prefix_ids: special tokens before the text.
         suffix_ids: special tokens after the text.
         pad_id: token that fills shorter texts of a batch.
-        pad_left: whether texts are filled up on the left.
         windows: most windows that a text is read in.
         overlap_fraction: share of a window's text that it has in common with the next one, at least.
     """
@@ -39,7 +38,6 @@ class TextSettings:
     prefix_ids: tuple[int, ...]
     suffix_ids: tuple[int, ...]
     pad_id: int
-    pad_left: bool = False
     windows: int = 1
     overlap_fraction: float = 0.125
 
@@ -49,7 +47,8 @@ class TextSettings:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "TextSettings":
-        """Settings from what ``dataclasses.asdict`` gave and JSON stored."""
+        """Settings from what ``dataclasses.asdict`` gave and JSON stored; older ones also have ``pad_left``, false."""
+        value = {name: part for name, part in value.items() if name != "pad_left"}
         return cls(**{**value, "prefix_ids": tuple(value["prefix_ids"]), "suffix_ids": tuple(value["suffix_ids"])})
 
 
@@ -126,7 +125,6 @@ class TextEncoder:
         max_tokens: int,
         head_fraction: float,
         pad_id: int,
-        pad_left: bool = False,
         end_id: int | None = None,
         windows: int = 1,
         overlap_fraction: float = 0.125,
@@ -144,7 +142,6 @@ class TextEncoder:
             prefix_ids=prefix,
             suffix_ids=suffix,
             pad_id=pad_id,
-            pad_left=pad_left,
             windows=windows,
             overlap_fraction=overlap_fraction,
         )

@@ -34,13 +34,12 @@ class HiddenStates:
     starts: NDArray[np.int64]
     tuple_length: int
 
-    def padded(self, rows: NDArray[np.int64], width: int, *, pad_left: bool) -> Tensor:
+    def padded(self, rows: NDArray[np.int64], width: int) -> Tensor:
         """Token vectors of some windows, zero where padded, shape ``(batch, width, vector)``."""
         batch = torch.zeros(len(rows), width, self.values.shape[1])
         for line, row in enumerate(rows):
             part = torch.from_numpy(np.array(self.values[self.starts[row] : self.starts[row + 1]]))
-            where = slice(width - len(part), width) if pad_left else slice(0, len(part))
-            batch[line, where] = part.float()
+            batch[line, : len(part)] = part.float()
         return batch
 
 

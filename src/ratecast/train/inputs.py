@@ -91,11 +91,10 @@ class Network:
         device = self.rater.head.linear.weight.device
         if self._only_head and reviews.encoded is not None:
             return self.rater.sampled(self._stored(reviews.encoded, reviews.texts, rows).to(device), dropout_samples)
-        left = self._settings.pad_left
         batch = pad_texts(reviews.texts, rows, self._settings)
         if self._stand_in is not None and reviews.encoded is not None and reviews.encoded.hidden is not None:
             lines = reviews.texts.windows_of(rows)
-            states = reviews.encoded.hidden.padded(lines, batch.input_ids.shape[1], pad_left=left)
+            states = reviews.encoded.hidden.padded(lines, batch.input_ids.shape[1])
             self._stand_in.states = states.to(device)
         ids, mask, windows = batch_tensors(batch, device)
         output: Tensor = self.rater(ids, mask, dropout_samples, windows)

@@ -41,7 +41,7 @@ def rater_of(backbone: Backbone, config: FitConfig) -> Rater:
 def changed_by_a_step(rater: Rater, backbone: Backbone, config: FitConfig, method: Method | None = None) -> set[str]:
     """Names of the weights that one step of training changes."""
     settings = backbone.encoder.settings
-    batch = pad(backbone.encoder.encode(TEXTS).ids, np.arange(3), pad_id=settings.pad_id, pad_left=settings.pad_left)
+    batch = pad(backbone.encoder.encode(TEXTS).ids, np.arange(3), pad_id=settings.pad_id)
     ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask)
     before = {name: weight.detach().clone() for name, weight in rater.named_parameters()}
     with torch.no_grad():
