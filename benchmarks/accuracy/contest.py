@@ -2,14 +2,15 @@
 
     python benchmarks/accuracy/contest.py --data-dir ../shared/data --minutes 2,10
     python benchmarks/accuracy/contest.py --data-dir ../shared/data --datasets yelp_10k --rows 200,1000,4000,all
-    python benchmarks/accuracy/contest.py --tables
+    python benchmarks/accuracy/contest.py --data-dir ../shared/data --tables
 
-A run that is done is kept in the cache folder and not held again, so that a contest can be stopped and started at will.
+A run that is done is kept beside the tables and not held again, so that a contest can be stopped and started at will, and
+grow by further peers.
 """
 
 import argparse
+import itertools
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -54,16 +55,16 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_
 class Heat:
     """One run to hold."""
 
-    dataset: Dataset
     shelf: Shelf
     setting: Setting
     peer: Peer
     seed: int
+    log: Path
 
     @property
     def title(self) -> str:
         """What it is called on the terminal."""
-        return f"{self.dataset.name}, {self.setting.title}, seed {self.seed}: {self.peer.name}"
+        return f"{self.shelf.dataset.name}, {self.setting.title}, seed {self.seed}: {self.peer.name}"
 
     @property
     def limit_seconds(self) -> float:
@@ -75,10 +76,11 @@ def main() -> None:
     """Hold what is left to hold, and write the tables."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the running peer too, as Ctrl-C does
-    cache = arguments.cache.expanduser().resolve()
+    cache, runs = arguments.cache.expanduser().resolve(), arguments.results.resolve() / "runs"
+    shelves = [Shelf(runs, Dataset.read(path)) for path in find(arguments.data_dir, arguments.datasets)]
     if not arguments.tables:
         _limit_cores()
-        heats = _planned(arguments, cache)
+        heats = _planned(arguments, shelves, cache)
         environments = _environments(heats, cache)
         if arguments.prepare:
             return
@@ -86,15 +88,14 @@ def main() -> None:
             _hold([heat for heat in heats if arguments.again or _is_open(heat)], environments, cache)
         except KeyboardInterrupt:
             print("\nStopped. What was finished is kept: the same command goes on from there.", file=sys.stderr)
-            write_tables(cache, arguments.results)
+            write_tables(shelves, arguments.results)
             sys.exit(130)
-    write_tables(cache, arguments.results)
+    write_tables(shelves, arguments.results)
 
 
-def write_tables(cache: Path, folder: Path) -> None:
-    """Write the tables of every run that is kept, and the summary of all tables that are in the folder."""
+def write_tables(shelves: Sequence[Shelf], folder: Path) -> None:
+    """Write the tables of the runs on some data sets, and the summary of all tables that are in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    shelves = Shelf.all(cache / "runs")
     measured = [measure(shelf, setting) for shelf in shelves for setting in shelf.settings()]
     contests = [contest for contest in measured if contest is not None]
     for contest in contests:
@@ -107,19 +108,22 @@ def write_tables(cache: Path, folder: Path) -> None:
 # -- what to hold -----------------------------------------------------------------------------------------------------
 
 
-def _planned(arguments: argparse.Namespace, cache: Path) -> list[Heat]:
+def _planned(arguments: argparse.Namespace, shelves: Sequence[Shelf], cache: Path) -> list[Heat]:
     """Every run that was asked for, those of one table side by side."""
     heats = []
-    for path in find(arguments.data_dir, arguments.datasets):
-        dataset = Dataset.read(path)
-        shelf = Shelf.of(cache / "runs", dataset)
-        for minutes in arguments.minutes:
-            for rows in arguments.rows:
-                if rows is not None and rows >= dataset.training_rows():
-                    print(f"{dataset.name} has {dataset.training_rows()} training reviews: left out with {rows} rows")
-                    continue
-                setting = Setting(minutes, rows)
-                heats += [Heat(dataset, shelf, setting, peer, seed) for seed in arguments.seeds for peer in arguments.peers]
+    for shelf, minutes, rows in itertools.product(shelves, arguments.minutes, arguments.rows):
+        training_rows = shelf.dataset.training_rows()
+        if rows is not None and rows >= training_rows:
+            print(f"{shelf.dataset.name} has {training_rows} training reviews: left out with {rows} rows")
+            continue
+        setting = Setting(minutes, rows)
+        logs = cache / "logs" / shelf.dataset.key / setting.name
+        logs.mkdir(parents=True, exist_ok=True)
+        heats += [
+            Heat(shelf, setting, peer, seed, logs / f"{peer.name}-seed{seed}.log")
+            for seed in arguments.seeds
+            for peer in arguments.peers
+        ]
     return heats
 
 
@@ -157,7 +161,6 @@ def _hold(heats: Sequence[Heat], environments: Mapping[str, Path | InstallError]
             flush=True,
         )
         run = _run(heat, environments[heat.peer.name], cache, facts)
-        heat.shelf.keep(heat.setting, run)
         if run.seconds is not None:
             shares[heat.peer.name] = run.seconds / (60 * heat.setting.minutes)
         told = run.reason or f"after {_duration(run.seconds or 0.0)}, {run.peak_mb:.0f} MB"
@@ -165,36 +168,42 @@ def _hold(heats: Sequence[Heat], environments: Mapping[str, Path | InstallError]
 
 
 def _run(heat: Heat, python: Path | InstallError, cache: Path, facts: dict[str, Any]) -> Run:
-    """Hold one run."""
+    """Hold one run and keep it."""
     about: dict[str, Any] = {"peer": heat.peer.name, "seed": heat.seed, "machine": facts}
     if isinstance(python, InstallError):
-        return Run(status="not installed", reason=str(python), **about)
-    train, test = heat.dataset.write_parts(cache / "parts" / heat.dataset.key, heat.setting.rows, heat.seed)
-    out, log = (heat.shelf.path(heat.setting, heat.peer.name, heat.seed, ending) for ending in ("npz", "log"))
-    out.parent.mkdir(parents=True, exist_ok=True)
+        run = Run(status="not installed", reason=str(python), **about)
+        heat.shelf.keep(heat.setting, run)
+        return run
     with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as folder:
-        scratch = Path(folder)
-        found = scratch / "predictions.npz"
-        values = [str(train), str(test), str(found), str(60 * heat.setting.minutes), str(heat.seed)]
-        outcome = run_limited(
-            [str(python), "-m", heat.peer.module, *values],
-            heat.limit_seconds,
-            environment=_environment(python, scratch),
-            folder=scratch,
-            log=log,
-        )
-        about |= {
-            "seconds": round(outcome.seconds, 2),
-            "peak_mb": round(outcome.peak_mb, 1),
-            "packages": heat.peer.versions(python),
-        }
-        if outcome.status is None:
-            return Run(status="did not finish", reason=f"ended at its limit of {heat.limit_seconds:.0f} s", **about)
-        if outcome.status:
-            return Run(status="failed", reason=f"exit status {outcome.status}: {_last_line(log)}", **about)
-        if fault := faults(found, heat.shelf):
-            return Run(status="failed", reason=without_places(fault), **about)
-        shutil.copyfile(found, out)
+        found = Path(folder) / "predictions.npz"
+        run = _held(heat, python, cache, found, about)
+        heat.shelf.keep(heat.setting, run, found if run.status == "finished" else None)
+    return run
+
+
+def _held(heat: Heat, python: Path, cache: Path, found: Path, about: dict[str, Any]) -> Run:
+    """The record of a run that writes what it predicts to a file."""
+    dataset = heat.shelf.dataset
+    train, test = dataset.write_parts(cache / "parts" / dataset.key, heat.setting.rows, heat.seed)
+    values = [str(train), str(test), str(found), str(60 * heat.setting.minutes), str(heat.seed)]
+    outcome = run_limited(
+        [str(python), "-m", heat.peer.module, *values],
+        heat.limit_seconds,
+        environment=_environment(python, found.parent),
+        folder=found.parent,
+        log=heat.log,
+    )
+    about |= {
+        "seconds": round(outcome.seconds, 2),
+        "peak_mb": round(outcome.peak_mb, 1),
+        "packages": heat.peer.versions(python),
+    }
+    if outcome.status is None:
+        return Run(status="did not finish", reason=f"ended at its limit of {heat.limit_seconds:.0f} s", **about)
+    if outcome.status:
+        return Run(status="failed", reason=f"exit status {outcome.status}: {_last_line(heat.log)}", **about)
+    if fault := faults(found, heat.shelf):
+        return Run(status="failed", reason=without_places(fault), **about)
     return Run(status="finished", **about)
 
 
@@ -229,7 +238,9 @@ def _duration(seconds: float) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="folder with Parquet files that have the columns text, rating and split")
+    parser.add_argument(
+        "--data-dir", type=Path, required=True, help="folder with Parquet files that have the columns text, rating and split"
+    )
     parser.add_argument("--datasets", type=_names, default=[], help="names of files without .parquet; all by default")
     parser.add_argument("--minutes", type=_numbers, default=[10.0], help="wall times, such as 2,10,30; 10 by default")
     parser.add_argument("--rows", type=_rows, default=[None], help="training rows, such as 200,1000,all; all by default")
@@ -238,12 +249,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="hold runs again that are done")
     parser.add_argument("--prepare", action="store_true", help="only create the peers' environments")
     parser.add_argument("--tables", action="store_true", help="only write the tables of the runs that are kept")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of runs and environments")
-    parser.add_argument("--results", type=Path, default=RESULTS / "accuracy", help="folder of the tables")
-    arguments = parser.parse_args()
-    if arguments.data_dir is None and not arguments.tables:
-        parser.error("--data-dir is needed: the reviews are not part of the project")
-    return arguments
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of environments and logs")
+    parser.add_argument("--results", type=Path, default=RESULTS / "accuracy", help="folder of tables and runs")
+    return parser.parse_args()
 
 
 def _names(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,57 +43,54 @@ class Run:
 
 
 class Shelf:
-    """The runs on one version of a data set, in a folder that also holds the ratings of its test reviews."""
+    """The runs on one version of a data set: records and predictions, which are part of the project's results.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    The true ratings and the texts are not: they are the data set's, and read from it each time.
 
-    @classmethod
-    def of(cls, root: Path, dataset: Dataset) -> "Shelf":
-        """The shelf of a data set, made where it is not there yet."""
-        shelf = cls(root / dataset.key)
-        shelf.folder.mkdir(parents=True, exist_ok=True)
-        about = {"name": dataset.name, "training_rows": dataset.training_rows(), "scale": dataset.scale.to_json()}
-        (shelf.folder / "about.json").write_text(json.dumps(about) + "\n")
-        np.save(shelf.folder / "ratings.npy", dataset.ratings[dataset.is_test])
-        np.save(shelf.folder / "groups.npy", copy_groups(dataset.texts[dataset.is_test].tolist()))
-        return shelf
+    Args:
+        root: folder of all shelves.
+        dataset: the data set.
+    """
 
-    @classmethod
-    def all(cls, root: Path) -> list["Shelf"]:
-        """The shelf of the version used last of every data set, by the data set's name."""
-        abouts = sorted(root.glob("*/about.json"), key=lambda path: path.stat().st_mtime)
-        latest = {json.loads(path.read_text())["name"]: cls(path.parent) for path in abouts}
-        return [latest[name] for name in sorted(latest)]
+    def __init__(self, root: Path, dataset: Dataset) -> None:
+        self.folder = root / dataset.key
+        self.dataset = dataset
 
-    def about(self) -> dict[str, Any]:
-        """Name, number of training reviews and scale of the data set."""
-        return dict(json.loads((self.folder / "about.json").read_text()))
-
+    @property
     def scale(self) -> RatingScale:
         """The scale of the ratings."""
-        return RatingScale.from_json(self.about()["scale"])
+        return self.dataset.scale
 
+    @cached_property
     def ratings(self) -> FloatArray:
         """The true ratings of the test reviews, shape ``(review,)``."""
-        return np.asarray(np.load(self.folder / "ratings.npy"), dtype=np.float64)
+        return self.dataset.ratings[self.dataset.is_test]
 
+    @cached_property
     def groups(self) -> IntArray:
         """The groups of copied texts among the test reviews, shape ``(review,)``."""
-        return np.asarray(np.load(self.folder / "groups.npy"), dtype=np.int64)
+        return copy_groups(self.dataset.texts[self.dataset.is_test].tolist())
 
     def settings(self) -> list[Setting]:
         """The settings that have runs, short ones and few rows first."""
+        if not self.folder.exists():
+            return []
         found = [Setting.parse(path.name) for path in self.folder.iterdir() if path.is_dir() and any(path.glob("*.json"))]
         return sorted(found, key=lambda setting: (setting.minutes, setting.rows or np.inf))
 
     def path(self, setting: Setting, peer: str, seed: int, ending: str) -> Path:
-        """Where a part of a run is kept: its record (json), its predictions (npz) or its output (log)."""
+        """Where a part of a run is kept: its record (json) or its predictions (npz)."""
         return self.folder / setting.name / f"{peer}-seed{seed}.{ending}"
 
-    def keep(self, setting: Setting, run: Run) -> None:
-        """Store a run's record."""
-        self.path(setting, run.peer, run.seed, "json").write_text(json.dumps(asdict(run), indent=1) + "\n")
+    def keep(self, setting: Setting, run: Run, predictions: Path | None = None) -> None:
+        """Store a run's record and, in single precision, what a finished one predicted."""
+        record = self.path(setting, run.peer, run.seed, "json")
+        record.parent.mkdir(parents=True, exist_ok=True)
+        if predictions is not None:
+            with np.load(predictions) as content:
+                single = {name: np.asarray(content[name], dtype=np.float32) for name in content}
+            np.savez_compressed(self.path(setting, run.peer, run.seed, "npz"), allow_pickle=False, **single)
+        record.write_text(json.dumps(asdict(run), indent=1) + "\n")
 
     def run(self, setting: Setting, peer: str, seed: int) -> Run | None:
         """A run's record, None if it has not been held."""
@@ -107,7 +105,7 @@ class Shelf:
     def probabilities(self, setting: Setting, run: Run) -> tuple[FloatArray, bool]:
         """What a finished run predicted, shape ``(review, level)``, and whether these are bare ratings in that form."""
         with np.load(self.path(setting, run.peer, run.seed, "npz")) as content:
-            return on_scale(dict(content), self.scale(), len(self.ratings()))
+            return on_scale(dict(content), self.scale, len(self.ratings))
 
 
 def on_scale(content: dict[str, np.ndarray], scale: RatingScale, reviews: int) -> tuple[FloatArray, bool]:
@@ -151,7 +149,7 @@ def faults(path: Path, shelf: Shelf) -> str:
     """What is wrong with the predictions in a file; empty if nothing."""
     try:
         with np.load(path) as content:
-            on_scale(dict(content), shelf.scale(), len(shelf.ratings()))
+            on_scale(dict(content), shelf.scale, len(shelf.ratings))
     except (OSError, ValueError, RatecastError) as error:
         return str(error)
     return ""

@@ -77,7 +77,7 @@ class Contest:
     @property
     def name(self) -> str:
         """What its files are called."""
-        return f"{self.shelf.about()['name']}-{self.setting.name}"
+        return f"{self.shelf.dataset.name}-{self.setting.name}"
 
     def standing(self, peer: str) -> Standing | None:
         """A model's standing, None if it did not finish."""
@@ -97,7 +97,7 @@ def measure(shelf: Shelf, setting: Setting) -> Contest | None:
     predicted = {(run.peer, run.seed): shelf.probabilities(setting, run) for run in finished}
     bare = {peer for (peer, _), (_, is_bare) in predicted.items() if is_bare}
     named = {f"{peer}/{seed}": probabilities for (peer, seed), (probabilities, _) in predicted.items()}
-    drawn = _over_seeds(bootstrap(shelf.ratings(), named, shelf.scale(), metrics=SHOWN, groups=shelf.groups()))
+    drawn = _over_seeds(bootstrap(shelf.ratings, named, shelf.scale, metrics=SHOWN, groups=shelf.groups))
     standings = []
     for peer, whole in drawn.whole.items():
         kept = [name for name in whole if not (peer in bare and name in RATINGS_LACK)]
@@ -141,16 +141,16 @@ def _over_seeds(drawn: Bootstrap) -> Bootstrap:
 
 def write(contest: Contest, folder: Path) -> None:
     """Write a contest as ``<name>.md`` and ``<name>.json``."""
-    about, scale = contest.shelf.about(), contest.shelf.scale()
-    lines = [f"# {about['name']}: {contest.setting.title}", "", *_ranking(contest, scale), ""]
+    dataset, scale = contest.shelf.dataset, contest.shelf.scale
+    lines = [f"# {dataset.name}: {contest.setting.title}", "", *_ranking(contest, scale), ""]
     lines += _against(contest, scale)
     lines += [f"- {run.peer} (seed {run.seed}) {run.status}: {run.reason}" for run in contest.absent]
     lines += listed(_facts(contest))
     (folder / f"{contest.name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     content = {
-        "dataset": about["name"],
+        "dataset": dataset.name,
         "minutes": contest.setting.minutes,
-        "training_rows": contest.setting.rows or about["training_rows"],
+        "training_rows": contest.setting.rows or dataset.training_rows(),
         "models": [
             {
                 "name": standing.peer,
@@ -214,11 +214,11 @@ def _signed(difference: Difference, scale: RatingScale) -> str:
 
 def _facts(contest: Contest) -> dict[str, Any]:
     """What a reader needs to know beside the numbers."""
-    about, scale = contest.shelf.about(), contest.shelf.scale()
+    dataset, scale = contest.shelf.dataset, contest.shelf.scale
     runs = [run for standing in contest.standings for run in standing.runs]
     packages = {f"{name} {version}" for run in runs for name, version in run.packages.items()}
     facts: dict[str, Any] = {
-        "reviews": f"{contest.setting.rows or about['training_rows']} training, {len(contest.shelf.ratings())} test",
+        "reviews": f"{contest.setting.rows or dataset.training_rows()} training, {len(contest.shelf.ratings)} test",
         "scale": scale.describe(),
         "wall time": f"{contest.setting.time} from the start of a model's process to its predictions, two cores",
         "intervals": "95 % over 1,000 resamples of the test reviews, copies of a text drawn together, the same for every model",
