@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ratecast.baseline.constant import ConstantModel
 from ratecast.baseline.linear import LinearTextModel
 from ratecast.combine.blend import Blend
+from ratecast.combine.cascade import Cascade
 from ratecast.combine.decide import check_optimise, decide
 from ratecast.combine.effects import Effects
 from ratecast.combine.intervals import Intervals, check_coverage
@@ -57,15 +59,18 @@ class Predictor:
         self.manifest = manifest
         self._threads = threads
         kinds = [manifest.component(name).kind for name in manifest.chain]
-        if kinds not in (["blend"], ["blend", "effects"]):
+        if kinds[:1] not in (["blend"], ["cascade"]) or kinds[1:] not in ([], ["effects"]):
             raise ModelFolderError(
-                f"{folder} predicts with a chain of {', '.join(kinds) or 'nothing'}; expected a blend, and perhaps the "
-                "effects of columns: fit the model again, or upgrade ratecast"
+                f"{folder} predicts with a chain of {', '.join(kinds) or 'nothing'}; expected a blend or a cascade, and "
+                "perhaps the effects of columns: fit the model again, or upgrade ratecast"
             )
-        blend, *effects = (self._checked(name) for name in manifest.chain)
-        self.blend = Blend.load(folder, list(blend.files), self.scale)
+        first, *effects = (self._checked(name) for name in manifest.chain)
+        files = list(first.files)
+        self.cascade = Cascade.load(folder, files, self.scale) if first.kind == "cascade" else None
+        self.blend = Blend.load(folder, files, self.scale) if self.cascade is None else self.cascade.full
         self.effects = Effects.load(folder, list(effects[0].files), self.scale) if effects else None
-        self._members = {name: self._load(self._checked(name)) for name in self.blend.members}
+        names = (self.cascade or self.blend).members
+        self._members = {name: self._load(self._checked(name)) for name in names}
 
     @property
     def scale(self) -> RatingScale:
@@ -130,10 +135,17 @@ class Predictor:
         """
         self.check_answer(coverage=coverage, optimise=optimise)
         batch, lacking = as_reviews(reviews, self.used, self.manifest.columns)
-        probabilities, warnings = self._explained(batch, reporter)
+        probabilities, warnings, passed_on = self._explained(batch, reporter)
         warnings = warnings if lacking is None else tuple((*of_review, lacking) for of_review in warnings)
         decided = decide(probabilities, self.scale, optimise or self.optimise, self.thresholds)
-        found = Predictions(probabilities=probabilities, scale=self.scale, id=batch.id, warnings=warnings, decided=decided)
+        found = Predictions(
+            probabilities=probabilities,
+            scale=self.scale,
+            id=batch.id,
+            warnings=warnings,
+            decided=decided,
+            passed_on=passed_on,
+        )
         if self.intervals is None:
             return found
         return replace(found, interval=self.intervals.intervals(probabilities, self.scale, coverage))
@@ -157,7 +169,7 @@ class Predictor:
 
     def combined(self, members: Mapping[str, FloatArray], reviews: Reviews) -> FloatArray:
         """The model's probabilities, shape ``(review, level)``, from those of its members by name and the used columns."""
-        found = self.blend.apply(members)
+        found = self.blend.apply(members) if self.cascade is None else self.cascade.apply(members, self.scale)
         return found if self.effects is None else self.effects.apply(found, reviews)
 
     def baselines(self) -> dict[str, TextModel]:
@@ -193,7 +205,7 @@ class Predictor:
         about = self.manifest.about
         lines = [f"model folder   {self.folder} ({size / 1e6:.0f} MB)", f"rating scale   {self.scale.describe()}"]
         lines += [f"{key.replace('_', ' '):<14} {value}" for key, value in about.items() if not isinstance(value, dict | list)]
-        lines += [f"predicts with  {self.blend.describe()}"]
+        lines += [f"predicts with  {(self.cascade or self.blend).describe()}"]
         lines += [f"columns        {line}" for line in ([] if self.effects is None else self.effects.describe())]
         if self.intervals is not None:
             lines += [f"intervals      hold {100 * self.intervals.coverage:g} % of the ratings"]
@@ -201,12 +213,36 @@ class Predictor:
         lines += [f"component      {part.name} ({part.kind}): {', '.join(part.files)}" for part in self.manifest.components]
         return lines
 
-    def _explained(self, reviews: Reviews, reporter: Reporter | None) -> tuple[FloatArray, tuple[tuple[str, ...], ...]]:
-        """Level probabilities, shape ``(review, level)``, and what to know of each review."""
+    def _explained(
+        self, reviews: Reviews, reporter: Reporter | None
+    ) -> tuple[FloatArray, tuple[tuple[str, ...], ...], NDArray[np.bool_] | None]:
+        """Level probabilities, shape ``(review, level)``, what to know of each review, and which ones a cascade passed on."""
         texts = reviews.joined()
+        if self.cascade is None:
+            members, notes = self._read(self.blend.members, texts, reporter)
+            found, passed_on = self.blend.apply(members), None
+        else:
+            members, notes = self._read(self.cascade.first.members, texts, reporter)
+            found = self.cascade.first.apply(members)
+            passed_on = self.cascade.passed_on(found, self.scale)
+            if passed_on.any():
+                rows = np.flatnonzero(passed_on)
+                later, more = self._read(self.cascade.later_members, [texts[row] for row in rows], reporter)
+                later |= {name: probabilities[rows] for name, probabilities in members.items()}
+                found[rows] = self.cascade.full.apply(later)
+                for row, note in zip(rows, more, strict=True):
+                    notes[row] = note or notes[row]
+        warnings = tuple(note if text.strip() else ("the text is empty",) for text, note in zip(texts, notes, strict=True))
+        return found if self.effects is None else self.effects.apply(found, reviews), warnings, passed_on
+
+    def _read(
+        self, names: Sequence[str], texts: Sequence[str], reporter: Reporter | None
+    ) -> tuple[dict[str, FloatArray], list[tuple[str, ...]]]:
+        """Level probabilities of some members by name, shape ``(text, level)``, and what to know of each text."""
         found: dict[str, FloatArray] = {}
         notes: list[tuple[str, ...]] = [() for _ in texts]
-        for name, member in self._members.items():
+        for name in names:
+            member = self._members[name]
             if isinstance(member, OnnxGraph):
                 found[name], shortened = member.explained(texts, reporter)
                 note = (f"the middle of the text was left out: {member.encoder.settings.describe()} are read",)
@@ -215,8 +251,7 @@ class Predictor:
                 notes = [_with_unknown(note, fraction) for note, fraction in zip(notes, unknown, strict=True)]
             else:
                 found[name] = member.probabilities(texts)
-        warnings = [note if text.strip() else ("the text is empty",) for text, note in zip(texts, notes, strict=True)]
-        return self.combined(found, reviews), tuple(warnings)
+        return found, notes
 
     def _recorded(self, read: Callable[[Any], Found]) -> Found:
         """What was measured when the model was fitted."""

@@ -159,6 +159,7 @@ class Prediction:
         id: the review's id, if it had one.
         interval: lowest and highest rating of a prediction interval, if the model has intervals.
         warnings: what to know before trusting this prediction ("the middle of the text was left out").
+        passed_on: whether the first model of a cascade was in doubt, so that the full one answered; None without a cascade.
     """
 
     rating: float
@@ -168,6 +169,7 @@ class Prediction:
     id: str | None = None
     interval: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    passed_on: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +183,7 @@ class Predictions(Sequence[Prediction]):
         interval: shape ``(review, 2)``, if the model has intervals.
         warnings: for each review what to know before trusting its prediction.
         decided: ratings for the metric that counts, shape ``(review,)``; the expected ratings if None.
+        passed_on: whether the full model of a cascade answered each review, shape ``(review,)``; None without a cascade.
     """
 
     probabilities: FloatArray
@@ -189,6 +192,7 @@ class Predictions(Sequence[Prediction]):
     interval: FloatArray | None = None
     warnings: tuple[tuple[str, ...], ...] | None = None
     decided: FloatArray | None = None
+    passed_on: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if self.probabilities.ndim != 2 or self.probabilities.shape[1] != len(self.scale):
@@ -228,18 +232,25 @@ class Predictions(Sequence[Prediction]):
             id=None if self.id is None else self.id[row],
             interval=None if self.interval is None else (float(self.interval[row, 0]), float(self.interval[row, 1])),
             warnings=() if self.warnings is None else self.warnings[row],
+            passed_on=None if self.passed_on is None else bool(self.passed_on[row]),
         )
 
-    def columns(self) -> dict[str, FloatArray]:
+    def columns(self) -> dict[str, NDArray[Any]]:
         """The columns that prediction adds to a table, by name, each of shape ``(review,)``.
 
         ``predicted_rating``, ``predicted_median``, ``predicted_mode``; ``predicted_low`` and ``predicted_high`` if the model
-        has intervals; and, for each level, ``p_<level>``; on a continuous scale quantile columns ``q_<percent>`` in place of
-        the levels' probabilities.
+        has intervals; ``passed_on`` (true or false) if it is a cascade; and, for each level, ``p_<level>``; on a continuous
+        scale quantile columns ``q_<percent>`` in place of the levels' probabilities.
         """
-        found = {"predicted_rating": self.rating, "predicted_median": self.median, "predicted_mode": self.mode}
+        found: dict[str, NDArray[Any]] = {
+            "predicted_rating": self.rating,
+            "predicted_median": self.median,
+            "predicted_mode": self.mode,
+        }
         if self.interval is not None:
             found |= {"predicted_low": self.interval[:, 0], "predicted_high": self.interval[:, 1]}
+        if self.passed_on is not None:
+            found["passed_on"] = self.passed_on
         if self.scale.is_continuous:
             quantiles = self.scale.quantiles(self.probabilities, QUANTILES)
             return found | {f"q_{fraction * 100:g}": quantiles[:, index] for index, fraction in enumerate(QUANTILES)}
