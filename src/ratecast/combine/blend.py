@@ -106,6 +106,7 @@ def fit_blend(
     scale: RatingScale,
     *,
     weights: FloatArray | None = None,
+    choose: bool = True,
     seed: int = 0,
 ) -> BlendFit:
     """Choose which members to pool, and fit their weights and the levels' calibration, on held-out reviews.
@@ -121,6 +122,7 @@ def fit_blend(
         ratings: their true ratings, shape ``(review,)``.
         scale: the ratings' scale.
         weights: how much each review counts, shape ``(review,)``; all the same by default.
+        choose: whether members may be left out; if not, all are pooled.
         seed: decides the folds.
 
     Raises:
@@ -136,7 +138,8 @@ def fit_blend(
         return BlendFit(blend=equal, out_of_fold=pooled, losses={})
     counts = np.ones(len(truth)) if weights is None or not weights.any() else weights / weights.mean()
     folds = stratified_folds(scale.level_index(truth), np.random.default_rng(seed).permutation(len(truth)))
-    subsets = [chosen for size in range(1, len(names) + 1) for chosen in itertools.combinations(names, size)]
+    sizes = range(1 if choose else len(names), len(names) + 1)
+    subsets = [chosen for size in sizes for chosen in itertools.combinations(names, size)]
     losses: dict[str, float] = {}
     best: tuple[float, tuple[str, ...], FloatArray] | None = None
     for chosen in subsets:
