@@ -21,13 +21,12 @@ from ratecast.data.used import Kind
 from ratecast.errors import ModelFolderError
 from ratecast.evaluate.contest import Contest
 from ratecast.model.graph import OnnxGraph
-from ratecast.model.store import Component, Manifest, read_manifest, verify
+from ratecast.model.store import METRICS_FILE, Component, Manifest, read_manifest, verify
 from ratecast.progress import Reporter
 from ratecast.records import Predictions, Review, Reviews
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.text.unknown import MUCH_OF_ONE, unknown_fractions
 
-METRICS_FILE: Final = "metrics.json"
 NO_RATINGS: Final = "none"
 """What a model folder says of the ratings that it has seen if there were none."""
 Found = TypeVar("Found")

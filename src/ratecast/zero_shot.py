@@ -17,6 +17,7 @@ from ratecast.data import Source, stream_texts
 from ratecast.errors import ConfigError, DataError, ScaleError, require
 from ratecast.model.learned import save_learned
 from ratecast.model.store import (
+    METRICS_FILE,
     Manifest,
     check_target,
     create_component,
@@ -25,7 +26,7 @@ from ratecast.model.store import (
     write_json,
     write_manifest,
 )
-from ratecast.predict import METRICS_FILE, NO_RATINGS, Predictor, load
+from ratecast.predict import NO_RATINGS, Predictor, load
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.verdict import GRAPH
