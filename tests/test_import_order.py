@@ -14,7 +14,7 @@ import ratecast
 PACKAGE = Path(ratecast.__file__).parent
 
 ORDER = (
-    *("errors", "files", "scale", "records", "config", "progress"),
+    *("errors", "files", "processors", "scale", "records", "config", "progress"),
     *("data", "text", "evaluate", "model", "train", "pretraining", "compress", "baseline", "combine"),
     *(
         "predict",

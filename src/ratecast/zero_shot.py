@@ -1,6 +1,5 @@
 """A model folder without any rated review: the ratings are those that a language model's words say."""
 
-import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from ratecast.model.store import (
     write_manifest,
 )
 from ratecast.predict import NO_RATINGS, Predictor, load
+from ratecast.processors import available_processors
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.verdict import GRAPH
@@ -88,7 +88,7 @@ def zeroshot(
     shares = level_shares(prior, scale)
     check_target(folder)
     torch = require("torch", "train", "making a model")
-    torch.set_num_threads(chosen.threads or os.cpu_count() or 1)
+    torch.set_num_threads(chosen.threads or available_processors())
     from ratecast.model.prompting import MASK, check_prompt, load_likeness, load_prompted
     from ratecast.train.network import create_rater
     from ratecast.train.precision import choose_precision
