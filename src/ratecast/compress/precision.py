@@ -8,8 +8,8 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-_LEAST_VALUES: Final = 10_000
-"""Smaller weights, such as biases, stay as they are: they take no room."""
+_LEAST_VALUES: Final = 1_000
+"""Smaller matrices, and biases, stay as they are: they take no room."""
 
 
 def quantise_embeddings(model: "onnx.ModelProto") -> int:
@@ -26,7 +26,7 @@ def quantise_embeddings(model: "onnx.ModelProto") -> int:
     for node in model.graph.node:
         nodes.append(node)
         weight = weights.get(node.input[0]) if node.op_type == "Gather" else None
-        if weight is None or not _is_large(weight) or len(weight.dims) != 2 or uses.count(weight.name) > 1 or _axis(node):
+        if weight is None or not _is_large(weight) or len(weight.dims) > 2 or uses.count(weight.name) > 1 or _axis(node):
             continue
         table = numpy_helper.to_array(weight)
         scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / 127, np.finfo(np.float32).tiny).astype(np.float32)
@@ -68,7 +68,7 @@ def halve_weights(model: "onnx.ModelProto") -> int:
 def _is_large(weight: "onnx.TensorProto") -> bool:
     from onnx import TensorProto
 
-    return bool(weight.data_type == TensorProto.FLOAT and np.prod(weight.dims) >= _LEAST_VALUES)
+    return bool(weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1 and np.prod(weight.dims) >= _LEAST_VALUES)
 
 
 def _axis(node: "onnx.NodeProto") -> int:
