@@ -34,8 +34,10 @@ from ratecast.model.store import read_manifest
 from ratecast.processors import available_processors
 
 HERE = Path(__file__).resolve().parent
-PEERS = ("pipeline", "pipeline-batched", "crossencoder", "crossencoder-onnx", "crossencoder-openvino")
-PEERS += ("setfit", "tfidf-logistic", "fasttext")
+PEERS = (
+    *("pipeline", "pipeline-batched", "crossencoder", "crossencoder-onnx", "crossencoder-openvino"),
+    *("setfit", "tfidf-logistic", "fasttext"),
+)
 CACHE = Path("~/.cache/ratecast-benchmarks")
 HEADER = [
     "engine",
@@ -113,8 +115,6 @@ def race(dataset: Dataset, parts: tuple[Path, Path], models: dict[str, Path], ar
     engines, failed = _start(models, parts, tokens, arguments)
     ceilings, products = [], []
     try:
-        for engine in engines:
-            engine.ask(rows=[0, min(32, len(ratings))])  # what is done once is not timed
         for round_number in range(arguments.rounds):
             print(f"{dataset.name}: round {round_number + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
             ceilings.append(ceiling_gflops())
@@ -150,13 +150,14 @@ def _start(
     models: dict[str, Path], parts: tuple[Path, Path], tokens: int, arguments: argparse.Namespace
 ) -> tuple[list[Engine], dict[str, str]]:
     """Engines that are ready, and why the others are not."""
-    wanted = [(f"ratecast {name}", "ratecast", folder) for name, folder in models.items()]
+    wanted: list[tuple[str, str, Path | None]] = [(f"ratecast {name}", "ratecast", folder) for name, folder in models.items()]
     wanted += [(name, name, None) for name in arguments.peers]
     engines, failed = [], {}
     for title, script, folder in wanted:
         started = time.monotonic()
         try:
             engine = _engine(title, script, [str(part) for part in parts] + [str(tokens)], folder, arguments.cache)
+            engine.ask(rows=[0, 32])  # what is done once is not timed
         except (InstallError, RuntimeError) as error:
             failed[title] = without_places(str(error))
             print(f"{title}: {failed[title]}", file=sys.stderr, flush=True)

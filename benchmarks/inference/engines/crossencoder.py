@@ -1,4 +1,4 @@
-"""The CrossEncoder of sentence-transformers, a review as one text, on one of its backends."""
+"""The CrossEncoder of sentence-transformers on one of its backends; it takes pairs, and the second text is empty."""
 
 import tempfile
 from pathlib import Path
@@ -18,7 +18,7 @@ def main(backend: str = "torch") -> None:
         size = megabytes([folder / "model.safetensors", folder / "tokenizer.json"])
 
         def predict(chosen: list[str]) -> None:
-            model.predict(chosen, show_progress_bar=False)
+            model.predict([(text, "") for text in chosen], show_progress_bar=False)
 
         serve(asked.texts(), predict, size_mb=size, note=f"backend {backend}")
 

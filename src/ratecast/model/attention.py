@@ -28,7 +28,8 @@ def fused_attention(module: nn.Module) -> Iterator[bool]:
     """
     ALL_ATTENTION_FUNCTIONS.register(_NAME, _attention)
     ALL_MASK_ATTENTION_FUNCTIONS.register(_NAME, _mask)
-    found = {id(config): config for part in module.modules() if _is_torch_attention(config := getattr(part, "config", None))}
+    configs: list[Any] = [getattr(part, "config", None) for part in module.modules()]
+    found = {id(config): config for config in configs if _is_torch_attention(config)}
     for config in found.values():
         config._attn_implementation_internal = _NAME  # noqa: SLF001 - transformers' setter checks names that it knows
     try:

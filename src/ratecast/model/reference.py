@@ -33,7 +33,8 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write it."""
-        np.savez(path, outputs=self.outputs, tolerance=self.tolerance, **{f"feed_{key}": self.feeds[key] for key in self.feeds})
+        feeds: dict[str, Any] = {f"feed_{name}": values for name, values in self.feeds.items()}
+        np.savez(path, outputs=self.outputs, tolerance=self.tolerance, **feeds)
 
     @classmethod
     def load(cls, path: Path) -> "Reference":
