@@ -100,7 +100,7 @@ def test_what_cannot_be_quantised_is_told(source: Path, tmp_path: Path) -> None:
         quantise(source, TEXTS, out=out, kind="int4")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no text"):
         quantise(source, ["  "], out=out)
-    with pytest.raises(RatecastError, match="probabilities differ by .* on average"):
+    with pytest.raises(RatecastError, match=r"probabilities differ by .* on average"):
         quantise(source, TEXTS, out=out, most_difference=1e-9)
     assert not out.exists()
     quantise(source, TEXTS, out=out)

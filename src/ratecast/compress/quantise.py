@@ -133,8 +133,8 @@ def quantise(
         differences = np.abs(OnnxGraph.load(folder, made, levels).probabilities(sample) - expected)
         if differences.mean() > most_difference:
             raise RatecastError(
-                f"with {kind} quantisation probabilities differ by {differences.mean():.2g} on average from the exact ones; expected "
-                f"at most {most_difference:g}. Try another kind, allow more, or keep the model as it is"
+                f"with {kind} quantisation probabilities differ by {differences.mean():.2g} on average from the exact ones; "
+                f"expected at most {most_difference:g}. Try another kind, allow more, or keep the model as it is"
             )
         return made
 
