@@ -13,8 +13,15 @@ from ratecast.evaluate.page import write_page
 from ratecast.evaluate.report import CurvePoint, write_report
 from ratecast.job import Job
 from ratecast.model.learned import save_learned
-from ratecast.model.store import Component, Manifest, create_component, package_versions, write_json, write_manifest
-from ratecast.predict import METRICS_FILE
+from ratecast.model.store import (
+    METRICS_FILE,
+    Component,
+    Manifest,
+    create_component,
+    package_versions,
+    write_json,
+    write_manifest,
+)
 from ratecast.verdict import GRAPH, Verdict, reading
 
 if TYPE_CHECKING:
