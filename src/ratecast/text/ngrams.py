@@ -17,7 +17,8 @@ from ratecast.scale import IntArray
 _EMOJI: Final = "\u2600-\u27bf\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff"
 _ASCII_WORD: Final = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[!?]")
 _WORD: Final = re.compile(rf"[{UNSPACED}{_EMOJI}]|[^\W_{UNSPACED}]+(?:'[^\W\d_{UNSPACED}]+)?|[!?]")
-_ONE_FORM: Final = {ord("’"): "'", ord("！"): "!", ord("？"): "?"}
+_ONE_FORM: Final = {0x2019: "'", 0xFF01: "!", 0xFF1F: "?"}
+"""The curly apostrophe and the marks of full width, as code points."""
 _SLOTS_PER_PAIR: Final = 16
 """Size of the hash table of pairs, so that one of 16 pairs at most has to give way to another in the same slot."""
 _HALF: Final = np.uint64(32)
