@@ -31,11 +31,6 @@ class Taught:
     def __len__(self) -> int:
         return len(self.texts)
 
-    @property
-    def rated(self) -> int:
-        """How many of them have a rating."""
-        return int((~np.isnan(self.ratings)).sum())
-
     def target_weights(self) -> FloatArray:
         """Weight of the teacher's probabilities in each review's loss, shape ``(review,)``: all of it without a rating."""
         return np.where(np.isnan(self.ratings), 1.0, TARGET_WEIGHT)
