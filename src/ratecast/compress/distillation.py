@@ -1,8 +1,10 @@
 """From a fitted model to a smaller one: the teacher reads, the student learns, and both are judged on the same reviews."""
 
+import hashlib
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +39,9 @@ TEACHER: Final = "teacher"
 MINIMUM_REVIEWS: Final = 20
 _READING_SHARE: Final = 0.4
 """Share of the time that is left after judging which the teacher may read in."""
+_LEAST_SECONDS: Final = 5.0
+_READING_FILE: Final = "reading.json"
+"""How many reviews the teacher reads, kept in the working folder: a run that is resumed must not plan anew."""
 _EVERY_REVIEW: Final = 1.5
 """Time of scoring a review by all that is judged, as a multiple of the teacher's."""
 
@@ -112,6 +117,14 @@ def check_student(teacher: Teacher, config: DistillConfig) -> None:
         check_pruning(teacher.folder, config)
 
 
+def _planned(path: Path, most: int, *, resume: bool) -> int:
+    """The number that an interrupted run has left, or else this one, which is left for a later run."""
+    if resume and path.is_file():
+        return int(json.loads(path.read_text(encoding="utf-8")))
+    path.write_text(json.dumps(most), encoding="utf-8")
+    return most
+
+
 def _prepare(
     source: Source, teacher: Teacher, config: DistillConfig, *, out: Path, reporter: Reporter, started: float
 ) -> tuple[Job, Division]:
@@ -123,6 +136,7 @@ def _prepare(
         need_rating=False,
         scale=predictor.scale,
         minimum_rows=MINIMUM_REVIEWS,
+        used=predictor.used,  # for the teacher, when it is judged
         known=predictor.manifest.columns,
     )
     for line in loaded.report.lines():
@@ -165,22 +179,41 @@ class _Distillation:
         each = self._teacher.seconds_per_text(sample, self._config.seed)
         judged = job.judged(judged_reviews(len(job.parts["test"]), seconds=job.clock.left(), seconds_per_review=each))
         after = _EVERY_REVIEW * each * len(judged)
-        taught = self._taught(each, job.clock.left() - after)
+        taught = self._taught(each, job.clock.left() - after, resume=resume)
         lesson = Lesson(teacher=self._teacher.folder, scale=job.scale, taught=taught, validation=self._validation)
         run = Run(
             config=job.config,
             folder=job.working,
-            fingerprint=f"{job.fingerprint} {self._teacher.sha256} {len(taught)} {self._config}",
+            fingerprint=self._fingerprint(len(taught)),
             resume=resume,
             reporter=job.reporter,
             log_folder=job.folder.parent / f"{job.folder.name}.logs",
         )
-        limited = job.clock.budget_seconds is not None
-        student = make_student(lesson, self._config, run, time_left=(lambda: job.clock.left() - after) if limited else None)
+        student = make_student(lesson, self._config, run, time_left=self._time_left(after))
         stack = self._stack(student, baselines)
         self._write(student, stack, baselines, judged, len(taught))
 
-    def _taught(self, each: float, seconds: float) -> Any:
+    def _fingerprint(self, reviews: int) -> str:
+        """Hash of everything that decides the student's weights."""
+        deciding = {
+            name: value
+            for name, value in self._config.to_mapping().items()
+            if name not in {"time_budget", "threads", "track", "answer"}
+        }
+        facts = [self._job.fingerprint, self._teacher.sha256, reviews, deciding]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _time_left(self, after: float) -> Callable[[], float] | None:
+        """What is left for training, where there is a limit: a few seconds at least, since nothing is learnt in none."""
+        clock = self._job.clock
+        if clock.budget_seconds is None:
+            return None
+        left = clock.left_linear if self._config.student == STATIC else clock.left
+        if left() - after < _LEAST_SECONDS:
+            self._job.reporter.tell(f"the time budget is exceeded: the student learns for {_LEAST_SECONDS:.0f} s all the same")
+        return lambda: max(_LEAST_SECONDS, left() - after)
+
+    def _taught(self, each: float, seconds: float, *, resume: bool) -> Any:
         """What the teacher says of the training reviews and of those without a rating, as many as the time allows.
 
         A rated review that it has no time to read teaches its rating alone.
@@ -189,6 +222,7 @@ class _Distillation:
 
         training, unlabelled, seed = self._job.parts["train"], self._division.unlabelled, self._config.seed
         most = int(min(len(training) + len(unlabelled), max(0.0, _READING_SHARE * seconds / max(each, 1e-9))))
+        most = _planned(self._job.working / _READING_FILE, most, resume=resume)
         rows = np.random.default_rng(seed).permutation(len(training))
         read = rows[:most]
         further = [unlabelled[row] for row in sampled_rows(len(unlabelled), max(0, most - len(read)), seed)]

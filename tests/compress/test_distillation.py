@@ -12,7 +12,7 @@ import ratecast
 from interruption import InterruptingReporter, StoppedError
 from ratecast.assess import MODEL_NAME
 from ratecast.compress import distill
-from ratecast.compress.distill import TEACHER
+from ratecast.compress.distillation import TEACHER
 from ratecast.compress.division import divide
 from ratecast.compress.teacher import Teacher
 from ratecast.config import DistillConfig
@@ -191,7 +191,7 @@ def test_what_cannot_be_used_is_told(tiny_model: Path, tiny_reviews: Rated, tmp_
         distilled(tiny_model, frame, out, student="layers", kept_layers=2)
     with pytest.raises(ConfigError, match="kept_layers is for the students layers and width"):
         distilled(tiny_model, frame, out, kept_layers=1)
-    with pytest.raises(ConfigError, match="kept_heads must be above 0 and at most 1, found 1.5"):
+    with pytest.raises(ConfigError, match=r"kept_heads must be above 0 and at most 1, found 1.5"):
         distilled(tiny_model, frame, out, student="width", kept_heads=1.5)
     with pytest.raises(DataError, match="no review has a rating"):
         distilled(tiny_model, frame.select("text"), out)
