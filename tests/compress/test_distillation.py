@@ -12,12 +12,12 @@ import ratecast
 from interruption import InterruptingReporter, StoppedError
 from ratecast.assess import MODEL_NAME
 from ratecast.compress import distill
-from ratecast.compress.distillation import TEACHER
 from ratecast.compress.division import divide
 from ratecast.compress.teacher import Teacher
 from ratecast.config import DistillConfig
 from ratecast.data import load_reviews
 from ratecast.errors import ConfigError, DataError, ModelFolderError
+from ratecast.evaluate.contest import TEACHER
 from ratecast.model.restore import restore_rater
 from ratecast.model.store import read_manifest, sha256
 from ratecast.predict import Predictor, load

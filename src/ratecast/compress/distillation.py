@@ -21,6 +21,7 @@ from ratecast.config import DistillConfig
 from ratecast.data import Source, copy_groups, load_reviews
 from ratecast.data.split import judged_reviews, sampled_rows, stopping_rows
 from ratecast.errors import ConfigError, require
+from ratecast.evaluate.contest import TEACHER
 from ratecast.evaluate.metrics import root_mean_squared_error
 from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import PACKAGES, READ, write_documents
@@ -34,8 +35,6 @@ from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
 from ratecast.verdict import Verdict
 
-TEACHER: Final = "teacher"
-"""What the table of a smaller model calls the model that it was made from."""
 MINIMUM_REVIEWS: Final = 20
 _READING_SHARE: Final = 0.4
 """Share of the time that is left after judging which the teacher may read in."""

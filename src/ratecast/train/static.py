@@ -23,14 +23,14 @@ from ratecast.train.taught import Taught
 WIDTH: Final = 32
 HIDDEN: Final = 32
 """Sizes of the vectors and of the layer over them: twice as wide ones were no better and are read more slowly."""
-LEARNING_RATE: Final = 3e-3
-DROPPED: Final = 0.3
+LEARNING_RATE: Final = 1e-3
+DROPPED: Final = 0.5
 """Share of a text's words and pairs that is left out, drawn anew in each step: no single one shall decide alone."""
 _FEW_TEXTS: Final = 1_000
 """With fewer texts, a word that is in two of them has a vector; else it must be in three."""
 _BATCH: Final = 64
-_PASSES: Final = 20.0
-_START: Final = 0.05
+_PASSES: Final = 10.0
+_START: Final = 0.01
 
 
 class StaticNetwork(nn.Module):
@@ -154,7 +154,7 @@ class StaticLearner:
 
     @property
     def planned_steps(self) -> int:
-        """Those of the settings, or of 20 passes."""
+        """Those of the settings, or of 10 passes."""
         return self._config.train.steps or math.ceil((self._config.train.epochs or _PASSES) * self._steps_per_pass)
 
     @property
