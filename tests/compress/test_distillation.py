@@ -193,6 +193,8 @@ def test_what_cannot_be_used_is_told(tiny_model: Path, tiny_reviews: Rated, tmp_
         distilled(tiny_model, frame, out, kept_layers=1)
     with pytest.raises(ConfigError, match=r"kept_heads must be above 0 and at most 1, found 1.5"):
         distilled(tiny_model, frame, out, student="width", kept_heads=1.5)
+    with pytest.raises(ConfigError, match="scale is the teacher's"):
+        distilled(tiny_model, frame, out, scale="1..10")
     with pytest.raises(DataError, match="no review has a rating"):
         distilled(tiny_model, frame.select("text"), out)
     assert not out.exists()

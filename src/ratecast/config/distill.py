@@ -53,9 +53,12 @@ class DistillConfig(Settings):
             yield "validation_fraction and test_fraction leave less than a tenth of the reviews for training"
         if not 0 < self.answer.coverage < 1:
             yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
+        for name in ("use", "scale"):
+            if (given := getattr(self.columns, name)) is not None:
+                yield f"{name} is the teacher's and cannot be another one, found {given!r}: leave it unset"
         pruning = ("kept_layers", "kept_heads", "kept_neurons", "prune_vocabulary")
-        given = [name for name in pruning if getattr(self, name)]
-        if given and self.student not in {"layers", "width"}:
-            yield f"{given[0]} is for the students layers and width, found student={self.student!r}: leave it unset"
+        pruned = [name for name in pruning if getattr(self, name)]
+        if pruned and self.student not in {"layers", "width"}:
+            yield f"{pruned[0]} is for the students layers and width, found student={self.student!r}: leave it unset"
         if self.student == "layers" and (self.kept_heads or self.kept_neurons):
             yield "kept_heads and kept_neurons are for the student width, which takes kept_layers too"

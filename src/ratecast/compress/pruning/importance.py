@@ -59,13 +59,13 @@ def measure_importance(network: Network, reviews: RatedTexts) -> Importance:
     """
     rater = network.rater
     layout, size = layout_of(rater.backbone), head_size(rater.backbone)
-    layers = transformer_layers(rater.backbone)
+    layers: Any = transformer_layers(rater.backbone)
     wanted = [weight.requires_grad for weight in rater.parameters()]
     rater.requires_grad_(True)
     was_training = rater.training
     rater.eval()
-    heads = [torch.zeros(layer.get_submodule(layout.joined).in_features // size) for layer in layers]  # type: ignore[operator]
-    neurons = [torch.zeros(layer.get_submodule(layout.outer).in_features) for layer in layers]  # type: ignore[arg-type]
+    heads = [torch.zeros(layer.get_submodule(layout.joined).in_features // size) for layer in layers]
+    neurons = [torch.zeros(layer.get_submodule(layout.outer).in_features) for layer in layers]
     for rows in inference_batches(reviews.texts.lengths):
         with _inputs(layers, layout.joined) as of_heads, _inputs(layers, layout.outer) as of_neurons:
             output = network.output(reviews, rows)

@@ -110,7 +110,8 @@ def keep_layers(model: Any, kept: Sequence[int]) -> None:
         raise ConfigError("the lowest layer of a ModernBERT is unlike the others and has to stay: keep layer 0")
     new = nn.ModuleList([layers[number] for number in numbers])
     for place, layer in enumerate(new):
-        for module in layer.modules():
+        parts: Any = layer.modules()
+        for module in parts:
             if hasattr(module, "layer_idx"):
                 module.layer_idx = place
     for module in model.modules():
