@@ -148,11 +148,12 @@ def test_importance_is_the_gradient_with_respect_to_a_factor(made: Callable[[str
                 )
             )
         output = network.output(reviews, np.array([row]))
-        rater.head.loss(output, torch.tensor(RATINGS[row : row + 1])).sum().backward()
+        loss = rater.head.loss(output, torch.tensor(RATINGS[row : row + 1])).sum()
+        gradients = torch.autograd.grad(loss, [*factors[0], *factors[1]])
         for handle in handles:
             handle.remove()
-        heads += torch.stack([factor.grad.abs() for factor in factors[0]])
-        neurons += torch.stack([factor.grad.abs() for factor in factors[1]])
+        heads += torch.stack(gradients[:2]).abs()
+        neurons += torch.stack(gradients[2:]).abs()
     torch.testing.assert_close(found.heads, heads / heads.norm(dim=1, keepdim=True), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(found.neurons, neurons, atol=1e-4, rtol=1e-4)
 
@@ -177,7 +178,7 @@ def test_the_layer_that_is_missed_least_goes(made: Callable[[str], Made]) -> Non
         keep_layers(one.backbone, kept)
         found = torch_probabilities(one, encoder, TEXTS)
         index, levels = RATINGS.astype(int) - 1, np.array(SCALE.levels)
-        gaps = (found @ levels - RATINGS) / float(one.head.unit)
+        gaps = (found @ levels - RATINGS) / float(RATINGS.std())
         losses.append(float((-np.log(found[np.arange(6), index]) + gaps**2).mean()))
     _, pruned = prune(rater, encoder, Cut(layers=1), training=reviews, validation=reviews, texts=TEXTS, seed=0)
     assert pruned.layers == [int(np.argmin(losses))]
@@ -187,11 +188,12 @@ def test_the_layer_that_is_missed_least_goes(made: Callable[[str], Made]) -> Non
 def test_tokens_that_no_text_has_go_and_the_others_are_read_as_before(made: Callable[[str], Made], tmp_path: Path) -> None:
     rater, encoder = made("roberta")
     whole = copy.deepcopy(rater)
-    expected, rows = torch_probabilities(rater, encoder, TEXTS), rater.backbone.config.vocab_size
+    settings: Any = rater.backbone.config
+    expected, rows = torch_probabilities(rater, encoder, TEXTS), settings.vocab_size
     smaller, pruned = prune(
         rater, encoder, Cut(vocabulary=True), training=rated(encoder), validation=rated(encoder), texts=TEXTS, seed=0
     )
-    assert rater.backbone.config.vocab_size == len(pruned.tokens or []) < rows
+    assert settings.vocab_size == len(pruned.tokens or []) < rows
     np.testing.assert_allclose(torch_probabilities(rater, smaller, TEXTS), expected, atol=1e-6)
     other = torch_probabilities(rater, smaller, ["a story of stars", "😀", ""])
     assert np.isfinite(other).all()
