@@ -22,10 +22,12 @@ from ratecast.train.taught import Taught
 
 WIDTH: Final = 32
 HIDDEN: Final = 32
-"""Sizes of the vectors and of the layer over them: twice as wide ones were no better and are read more slowly."""
+"""Sizes of the vectors and of the layer over them. Vectors of 64 numbers were read at 0.6 times the speed; what width costs in
+accuracy has not been measured."""
 LEARNING_RATE: Final = 1e-3
 DROPPED: Final = 0.5
-"""Share of a text's words and pairs that is left out, drawn anew in each step: no single one shall decide alone."""
+"""Share of a text's words and pairs that is left out, drawn anew in each step: no single one shall decide alone. On 7,200 Yelp
+reviews without a teacher 0.5 had a validation RMSE of 0.740 where 0.3 had 0.751."""
 _FEW_TEXTS: Final = 1_000
 """With fewer texts, a word that is in two of them has a vector; else it must be in three."""
 _BATCH: Final = 64
