@@ -15,7 +15,7 @@ PACKAGE = Path(ratecast.__file__).parent
 
 ORDER = (
     *("errors", "files", "processors", "scale", "records", "config", "progress"),
-    *("data", "text", "evaluate", "model", "train", "pretraining", "compress", "baseline", "combine"),
+    *("data", "text", "evaluate", "model", "train", "pretraining", "baseline", "combine"),
     *(
         "predict",
         "assess",
@@ -26,6 +26,7 @@ ORDER = (
         "verdict",
         "folder",
         "fitting",
+        "compress",
         "zero_shot",
         "tuning",
         "estimator",

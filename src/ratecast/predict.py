@@ -23,6 +23,7 @@ from ratecast.data.used import Kind
 from ratecast.errors import ModelFolderError
 from ratecast.evaluate.contest import Contest
 from ratecast.model.graph import OnnxGraph
+from ratecast.model.static import STATIC, StaticModel
 from ratecast.model.store import METRICS_FILE, Component, Manifest, read_manifest, verify
 from ratecast.progress import Reporter
 from ratecast.records import Predictions, Review, Reviews
@@ -268,7 +269,7 @@ class Predictor:
         verify(self.folder, component)
         return component
 
-    def _load(self, component: Component) -> OnnxGraph | LinearTextModel | ConstantModel:
+    def _load(self, component: Component) -> OnnxGraph | LinearTextModel | ConstantModel | StaticModel:
         files = list(component.files)
         if component.kind == "onnx":
             return OnnxGraph.load(self.folder, component, len(self.scale), self._threads, self._device)
@@ -276,6 +277,8 @@ class Predictor:
             return ConstantModel.load(self.folder, files, self.scale)
         if component.kind == "linear":
             return LinearTextModel.load(self.folder, files, self.scale)
+        if component.kind == STATIC:
+            return StaticModel.load(self.folder, files, len(self.scale))
         raise ModelFolderError(f"{self.folder} has a component of the unknown kind {component.kind!r}; upgrade ratecast")
 
 

@@ -92,6 +92,10 @@ class Run:
         """The same run with a limit on the time for training."""
         return replace(self, allowed_seconds=allowed_seconds)
 
+    def with_config(self, config: FitConfig) -> "Run":
+        """The same run with other settings."""
+        return replace(self, config=config)
+
 
 def train(learner: Learner, run: Run) -> TrainingResult:
     """Train, keep the weights (or their average) with the lowest score, and leave the network with these.
