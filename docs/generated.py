@@ -15,9 +15,14 @@ from cyclopts import App, Argument
 
 from ratecast.cli import COMMANDS, create_app
 from ratecast.cli.settings import TITLES, field_docstrings
-from ratecast.config import DistillConfig, FitConfig, PretrainConfig, Settings
+from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig, Settings
 
-_COMMANDS: dict[type[Settings], str] = {FitConfig: "fit", PretrainConfig: "pretrain", DistillConfig: "distill"}
+_COMMANDS: dict[type[Settings], str] = {
+    FitConfig: "fit",
+    PretrainConfig: "pretrain",
+    CompressConfig: "compress",
+    DistillConfig: "distill",
+}
 """The command that each class of settings is of."""
 
 
@@ -29,7 +34,7 @@ def commands() -> str:
 
 def settings() -> str:
     """The settings as Markdown, from the dataclasses of `ratecast.config` and the text under their fields."""
-    return "\n".join(line for kind in (FitConfig, PretrainConfig, DistillConfig) for line in _settings(kind))
+    return "\n".join(line for kind in _COMMANDS for line in _settings(kind))
 
 
 def metrics() -> str:

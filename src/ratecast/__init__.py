@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ratecast.compress import distill
-    from ratecast.config import DistillConfig, FitConfig, PretrainConfig
+    from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig
     from ratecast.errors import RatecastError
     from ratecast.estimator import RatingEstimator
     from ratecast.fitting import fit
@@ -39,6 +39,7 @@ __all__ = [
     "RatingScale",
     "FitConfig",
     "PretrainConfig",
+    "CompressConfig",
     "DistillConfig",
     "RatingEstimator",
     "RatecastError",
@@ -61,6 +62,7 @@ _HOMES = {
     "RatingScale": "scale",
     "FitConfig": "config",
     "PretrainConfig": "config",
+    "CompressConfig": "config",
     "DistillConfig": "config",
     "RatingEstimator": "estimator",
     "RatecastError": "errors",

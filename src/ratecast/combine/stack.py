@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ratecast.combine.blend import Blend, fit_blend
+from ratecast.combine.cascade import Cascade
 from ratecast.combine.decide import fit_thresholds
 from ratecast.combine.effects import Effects, fit_effects
 from ratecast.combine.intervals import Intervals
@@ -36,12 +37,12 @@ class Stack:
     """What turns the members' probabilities into the model's answer.
 
     Attributes:
-        blend: pools and calibrates the members.
+        blend: pools and calibrates the members; the full one where a cascade has two.
         effects: of other columns than the text; None if none is used or helps.
         intervals: prediction intervals.
         thresholds: expected ratings at which levels begin where QWK counts; None on a continuous scale.
         held_out: the model's probabilities of the held-out reviews, each by a blend fitted without it, ``(review, level)``.
-        losses: cross-validated loss of every choice of members, see `BlendFit`.
+        cascade: what answers in place of the blend alone; None where every review is read by all members.
     """
 
     blend: Blend
@@ -49,11 +50,17 @@ class Stack:
     intervals: Intervals
     thresholds: FloatArray | None
     held_out: FloatArray
-    losses: Mapping[str, float]
+    cascade: Cascade | None = None
+
+    @property
+    def answer(self) -> Blend | Cascade:
+        """What makes one distribution of the members' probabilities."""
+        return self.blend if self.cascade is None else self.cascade
 
     def save(self, folder: Path) -> list[Component]:
         """Write the components into a model folder: those of the chain first, in its order."""
-        found = [create_component(folder, "blend", "blend", self.blend.save(folder, "blend"))]
+        name = self.chain[0]
+        found = [create_component(folder, name, name, self.answer.save(folder, name))]
         if self.effects is not None:
             found.append(create_component(folder, "effects", "effects", self.effects.save(folder, "effects")))
         found.append(create_component(folder, "intervals", "intervals", self.intervals.save(folder, "intervals")))
@@ -64,7 +71,7 @@ class Stack:
     @property
     def chain(self) -> tuple[str, ...]:
         """Names of the components that change probabilities, in their order."""
-        return ("blend",) if self.effects is None else ("blend", "effects")
+        return ("blend" if self.cascade is None else "cascade", *(() if self.effects is None else ("effects",)))
 
 
 def fit_stack(
@@ -96,11 +103,34 @@ def fit_stack(
     if columns is not None:
         effects = fit_effects(columns.training, columns.base, held_out, found, scale, used=columns.used)
         found = found if effects is None else effects.apply(found, held_out)
+    return stack_after(fitted.blend, found, held_out, scale, effects=effects, coverage=coverage)
+
+
+def stack_after(
+    answer: Blend | Cascade,
+    probabilities: FloatArray,
+    held_out: Reviews,
+    scale: RatingScale,
+    *,
+    effects: Effects | None = None,
+    coverage: float = 0.9,
+) -> Stack:
+    """Fit what stands after a blend or a cascade that is fitted already: intervals and thresholds.
+
+    Args:
+        answer: the blend or cascade.
+        probabilities: of the held-out reviews, effects included, each by an answer fitted without it, ``(review, level)``.
+        held_out: rated reviews that no member learned from.
+        scale: the ratings' scale.
+        effects: of other columns than the text.
+        coverage: share of ratings that prediction intervals hold.
+    """
+    ratings = held_out.rated()
     return Stack(
-        blend=fitted.blend,
+        blend=answer.full if isinstance(answer, Cascade) else answer,
         effects=effects,
-        intervals=Intervals.fit(ratings, found, scale, coverage),
-        thresholds=None if scale.is_continuous else fit_thresholds(ratings, found, scale),
-        held_out=np.asarray(found),
-        losses=fitted.losses,
+        intervals=Intervals.fit(ratings, probabilities, scale, coverage),
+        thresholds=None if scale.is_continuous else fit_thresholds(ratings, probabilities, scale),
+        held_out=np.asarray(probabilities),
+        cascade=answer if isinstance(answer, Cascade) else None,
     )

@@ -2,6 +2,7 @@
 
 from ratecast.compress.distillation import distill
 from ratecast.compress.quantise import Quantised, quantise
+from ratecast.compress.search import compress
 from ratecast.compress.vocabulary import PrunedVocabulary, prune_vocabulary
 
-__all__ = ["distill", "PrunedVocabulary", "prune_vocabulary", "Quantised", "quantise"]
+__all__ = ["compress", "distill", "PrunedVocabulary", "prune_vocabulary", "Quantised", "quantise"]

@@ -4,27 +4,25 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from ratecast.assess import MODEL_NAME, assess_probabilities
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack, fit_stack
-from ratecast.compress.division import Division, divide
+from ratecast.compress.division import Division
+from ratecast.compress.judging import judge_beside_teacher
+from ratecast.compress.lessons import prepare, teach
 from ratecast.compress.students import STUDENTS, Lesson, Student, make_student, run_settings
 from ratecast.compress.teacher import Teacher
 from ratecast.config import DistillConfig
-from ratecast.data import Source, copy_groups, load_reviews
-from ratecast.data.split import judged_reviews, sampled_rows, stopping_rows
+from ratecast.data import Source
+from ratecast.data.split import judged_reviews, stopping_rows
 from ratecast.errors import ConfigError, require
-from ratecast.evaluate.contest import TEACHER
-from ratecast.evaluate.metrics import root_mean_squared_error
 from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import PACKAGES, READ, write_documents
-from ratecast.job import Clock, Job, fingerprint, working_place
+from ratecast.job import Job, working_place
 from ratecast.members import fit_linear
 from ratecast.model.learned import save_learned
 from ratecast.model.static import STATIC
@@ -35,12 +33,7 @@ from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
 from ratecast.verdict import Verdict
 
-MINIMUM_REVIEWS: Final = 20
-_READING_SHARE: Final = 0.4
-"""Share of the time that is left after judging which the teacher may read in."""
 _LEAST_SECONDS: Final = 5.0
-_READING_FILE: Final = "reading.json"
-"""How many reviews the teacher reads, kept in the working folder: a run that is resumed must not plan anew."""
 _EVERY_REVIEW: Final = 1.5
 """Time of scoring a review by all that is judged, as a multiple of the teacher's."""
 
@@ -92,7 +85,10 @@ def distill(
     if target.resolve() == taught_by.folder.resolve():
         raise ConfigError(f"{target} is the teacher itself; give another folder for the smaller model")
     check_student(taught_by, chosen)
-    job, division = _prepare(source, taught_by, chosen, out=target, reporter=told, started=started)
+    job, division = prepare(source, taught_by, chosen, out=target, reporter=told, started=started)
+    if taught_by.predictor.effects is not None:
+        left_out = "The student reads the text alone: the columns that the teacher uses are left out."
+        job = replace(job, notes=(*job.notes, left_out))
     with working_folder(job.working, resume=resume):
         _Distillation(job, division, taught_by, chosen).write(resume=resume)
     return load(target, threads=chosen.threads)
@@ -116,51 +112,6 @@ def check_student(teacher: Teacher, config: DistillConfig) -> None:
         check_pruning(teacher.folder, config)
 
 
-def _planned(path: Path, most: int, *, resume: bool) -> int:
-    """The number that an interrupted run has left, or else this one, which is left for a later run."""
-    if resume and path.is_file():
-        return int(json.loads(path.read_text(encoding="utf-8")))
-    path.write_text(json.dumps(most), encoding="utf-8")
-    return most
-
-
-def _prepare(
-    source: Source, teacher: Teacher, config: DistillConfig, *, out: Path, reporter: Reporter, started: float
-) -> tuple[Job, Division]:
-    """Read and divide the reviews; the time budget begins when the command did."""
-    predictor = teacher.predictor
-    loaded = load_reviews(
-        source,
-        config.columns,
-        need_rating=False,
-        scale=predictor.scale,
-        minimum_rows=MINIMUM_REVIEWS,
-        used=predictor.used,  # for the teacher, when it is judged
-        known=predictor.manifest.columns,
-    )
-    for line in loaded.report.lines():
-        reporter.tell(line)
-    division = divide(loaded.reviews, teacher, predictor.scale, config, reporter)
-    settings = run_settings(config)
-    notes = ["The division of the reviews is that of the teacher."] if division.is_teachers else []
-    if predictor.effects is not None:
-        notes.append("The student reads the text alone: the columns that the teacher uses are left out.")
-    job = Job(
-        config=settings,
-        clock=Clock(started=started, budget_seconds=config.time_budget_seconds),
-        reporter=reporter,
-        folder=out,
-        scale=predictor.scale,
-        parts=division.parts,
-        report=loaded.report,
-        used=(),
-        fingerprint=fingerprint(division.parts, settings),
-        left_out=division.left_out,
-        notes=tuple(notes),
-    )
-    return job, division
-
-
 class _Distillation:
     """The steps of `distill` after the reviews are divided."""
 
@@ -178,7 +129,7 @@ class _Distillation:
         each = self._teacher.seconds_per_text(sample, self._config.seed)
         judged = job.judged(judged_reviews(len(job.parts["test"]), seconds=job.clock.left(), seconds_per_review=each))
         after = _EVERY_REVIEW * each * len(judged)
-        taught = self._taught(each, job.clock.left() - after, resume=resume)
+        taught = teach(job, self._division, self._teacher, each=each, seconds=job.clock.left() - after, resume=resume)
         lesson = Lesson(teacher=self._teacher.folder, scale=job.scale, taught=taught, validation=self._validation)
         run = Run(
             config=job.config,
@@ -212,36 +163,6 @@ class _Distillation:
             self._job.reporter.tell(f"the time budget is exceeded: the student learns for {_LEAST_SECONDS:.0f} s all the same")
         return lambda: max(_LEAST_SECONDS, left() - after)
 
-    def _taught(self, each: float, seconds: float, *, resume: bool) -> Any:
-        """What the teacher says of the training reviews and of those without a rating, as many as the time allows.
-
-        A rated review that it has no time to read teaches its rating alone.
-        """
-        from ratecast.train.taught import Taught
-
-        training, unlabelled, seed = self._job.parts["train"], self._division.unlabelled, self._config.seed
-        most = int(min(len(training) + len(unlabelled), max(0.0, _READING_SHARE * seconds / max(each, 1e-9))))
-        most = _planned(self._job.working / _READING_FILE, most, resume=resume)
-        rows = np.random.default_rng(seed).permutation(len(training))
-        read = rows[:most]
-        further = [unlabelled[row] for row in sampled_rows(len(unlabelled), max(0, most - len(read)), seed)]
-        if most < len(training) + len(unlabelled):
-            self._job.reporter.tell(
-                f"the teacher reads {len(read):,} of {len(training):,} training reviews and {len(further):,} of "
-                f"{len(unlabelled):,} without a rating: the time is short"
-            )
-        texts = training.joined()
-        found = self._teacher.read([*(texts[row] for row in read), *further], self._job.working, self._job.reporter)
-        targets = np.eye(len(self._job.scale))[self._job.scale.level_index(training.rated())]
-        targets[read] = found[: len(read)]
-        weights = None if training.weight is None else np.concatenate([training.weight, np.ones(len(further))])
-        return Taught(
-            texts=[*texts, *further],
-            targets=np.concatenate([targets, found[len(read) :]]),
-            ratings=np.concatenate([training.rated(), np.full(len(further), np.nan)]),
-            weights=weights,
-        )
-
     def _stack(self, student: Student, baselines: Mapping[str, Baseline]) -> Stack:
         """What stands after the student, fitted to the validation reviews."""
         linear = {name: made.validation for name, made in baselines.items() if made.kind == "linear"}
@@ -272,7 +193,16 @@ class _Distillation:
                 columns={role: name for role, name in job.report.columns.roles().items() if role in READ},
             )
             write_manifest(new, manifest)
-            verdict = self._verdict(Predictor(new, manifest, job.config.threads), student, stack, baselines, judged)
+            verdict = judge_beside_teacher(
+                Predictor(new, manifest, job.config.threads),
+                self._teacher,
+                job,
+                reviews=judged,
+                baselines=baselines,
+                stack=stack,
+                validation={student.name: student.validation},
+                seconds=student.result.seconds,
+            )
             notes = self._notes(student, stack, verdict, read)
             write_documents(new, manifest, job, None, verdict=verdict, notes=notes, result=student.result)
 
@@ -291,37 +221,6 @@ class _Distillation:
             "fingerprint": job.fingerprint,
             "versions": package_versions(*PACKAGES),
         }
-
-    def _verdict(
-        self, predictor: Predictor, student: Student, stack: Stack, baselines: Mapping[str, Baseline], judged: Reviews
-    ) -> Verdict:
-        """The student, its teacher and the baselines on the judged reviews.
-
-        Without test reviews the table is about validation reviews, which the teacher was stopped by or even learned from: it
-        is not in it then.
-        """
-        job, texts = self._job, judged.joined()
-        if job.judged_name == "test":
-            members = predictor.members(texts, job.reporter)
-            entries = {name: members.get(name, made.model.probabilities(texts)) for name, made in baselines.items()}
-            entries[TEACHER] = self._teacher.predictor.predict(judged, reporter=job.reporter).probabilities
-            found = predictor.combined(members, judged)
-        else:
-            entries = {name: made.validation for name, made in baselines.items()}
-            members = entries | {student.name: student.validation}
-            found = stack.held_out
-        assessment = assess_probabilities(
-            predictor,
-            judged.rated(),
-            entries | {MODEL_NAME: found},
-            seconds={name: made.seconds for name, made in baselines.items()} | {MODEL_NAME: student.result.seconds},
-            judged_on=job.judged_name,
-            groups=copy_groups(texts),
-            seed=job.config.seed,
-        )
-        ratings, mean = judged.rated(), job.scale.mean
-        rmse = {name: root_mean_squared_error(ratings, mean(members[name])) for name in stack.blend.members}
-        return Verdict(assessment=assessment, members=rmse)
 
     def _notes(self, student: Student, stack: Stack, verdict: Verdict, read: int) -> list[str]:
         rated, result = len(self._job.parts["train"]), student.result

@@ -81,6 +81,11 @@ class Limits:
     max_loss: float | None = None
     target_ms: float | None = None
 
+    def describe(self) -> list[str]:
+        """The limits in words, for people."""
+        found = [] if self.max_loss is None else [f"at most {100 * self.max_loss:g} % more RMSE"]
+        return found + ([] if self.target_ms is None else [f"at most {self.target_ms:g} ms for one review"])
+
     def keeps(self, point: Point, whole: Point) -> bool:
         """Whether a reduced model keeps to them."""
         return (self.max_loss is None or point.rmse <= (1 + self.max_loss) * whole.rmse) and (

@@ -15,6 +15,7 @@ from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.network import distribution
 from ratecast.train.optim import with_learning_rate
+from ratecast.train.precision import PRECISIONS, choose_precision
 from ratecast.train.taught import Taught
 
 
@@ -65,6 +66,7 @@ def recover(rater: Rater, encoder: TextEncoder, taught: RatedTexts, validation: 
     torch.manual_seed(run.config.seed)
     run = run.with_config(with_learning_rate(run.config))
     rater = rater.to(PartialState().device).requires_grad_(True)
+    rater.precision = PRECISIONS[choose_precision(run.config.train.precision)]
     set_trained(rater.backbone, trained_layers=None, train_embeddings=False)
     network = Network(rater, encoder.settings, frozen=0, layers=len(transformer_layers(rater.backbone)))
     learner = RatingLearner(network, taught, validation, run.config)

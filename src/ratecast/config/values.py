@@ -1,5 +1,6 @@
 """Single values of settings: their types and ranges, and durations."""
 
+import math
 import re
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
@@ -28,6 +29,26 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise ConfigError(f"cannot read the duration {text!r}; write 90s, 10m, 1.5h or 1h30m")
     return seconds
+
+
+def parse_share(text: str) -> float:
+    """A share written like ``1%``, ``1 %`` or ``0.01``.
+
+    Raises:
+        ConfigError: if the text is no share of 0 or more, or one above 10 (1000%).
+
+    Example:
+        >>> parse_share("0.5%")
+        0.005
+    """
+    number, percent, rest = text.strip().partition("%")
+    try:
+        found = float(number) / (100 if percent else 1)
+    except ValueError:
+        found = math.nan
+    if rest or not 0 <= found <= 10:
+        raise ConfigError(f"cannot read the share {text!r}; write 1% or 0.01")
+    return found
 
 
 def translation_models(text: str) -> tuple[str, str]:
@@ -73,6 +94,7 @@ _POSITIVE: Final = frozenset(
         "kept_heads",
         "kept_neurons",
         "most_unlabelled",
+        "target_ms",
     )
 )
 _NOT_NEGATIVE: Final = frozenset(

@@ -27,6 +27,7 @@ SCATTER_REVIEWS: Final = 400
 """Up to this many reviews of a continuous scale are drawn as points, more as counts in hexagons."""
 
 _SIZE: Final = (360, 310)  # points: text stays readable when the plot shrinks to a telephone's width
+_WIDE: Final = (760, 330)
 _DENSE_LEVELS: Final = 12  # with more levels there is no room for counts below their names
 _DENSITY_REVIEWS: Final = 8  # fewer are drawn as the points that they are
 _STYLE: Final[dict[str, Any]] = {
@@ -207,6 +208,57 @@ def search_course(seconds: ArrayLike, rmse: ArrayLike, *, first_is_given: bool) 
 
     label = f"Validation RMSE of {len(values)} trials over time; the best is {values[best]:.3f}"
     return _draw("search", label, _SIZE, paint)
+
+
+def frontier(
+    milliseconds: ArrayLike,
+    rmse: ArrayLike,
+    *,
+    best: Sequence[tuple[float, float]],
+    whole: tuple[float, float],
+    chosen: tuple[float, float] | None,
+    most_rmse: float | None,
+) -> str:
+    """RMSE of reduced models against the time that a review takes, on a logarithmic axis.
+
+    Args:
+        milliseconds: for one of many reviews, shape ``(model,)``.
+        rmse: same shape.
+        best: time and RMSE of the models that no other one beats in both, the quickest first.
+        whole: those of the model that was reduced.
+        chosen: those of the one that was taken; None if none was.
+        most_rmse: the limit that was asked for; None without one.
+
+    Returns:
+        An ``<svg>`` element.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    line = np.asarray(best, dtype=np.float64)
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.add_subplot()
+        axes.set_xscale("log")
+        axes.scatter(milliseconds, rmse, s=9, color=MUTED, alpha=0.35, linewidths=0)
+        axes.step(line[:, 0], line[:, 1], where="post", color=ACCENT, linewidth=1.8)
+        axes.scatter(line[:, 0], line[:, 1], s=14, color=ACCENT, linewidths=0, zorder=3)
+        if most_rmse is not None:
+            axes.axhline(most_rmse, color=MUTED, linewidth=1, dashes=(4, 3))
+        for name, place in (("whole model", whole), ("chosen", chosen)):
+            if place is None or (place == whole and name == "chosen"):
+                continue
+            axes.scatter(*place, s=44, color=SECOND, linewidths=0, zorder=4)
+            axes.annotate(
+                name, place, xytext=(0, -15), textcoords="offset points", ha="center", color=SECOND, fontweight="bold"
+            )
+        low, high = float(np.min(line[:, 1])), float(np.max(line[:, 1]))
+        axes.set_ylim(low - 0.15 * (high - low + 1e-3), high + 0.1 * (high - low + 1e-3))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set(ylabel="Validation RMSE", xlabel="Milliseconds for one of many reviews")
+
+    label = f"RMSE against time of {len(np.asarray(rmse))} reduced models; {len(best)} of them are beaten by none in both"
+    return _draw("frontier", label, _WIDE, paint)
 
 
 def importances(shares: Mapping[str, float]) -> str:

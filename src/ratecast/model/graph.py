@@ -27,6 +27,8 @@ GRAPH_DATA_FILE = "model.onnx.data"
 POOLING_FILE = "pooling.onnx"
 """What makes level probabilities of window vectors, where ``model.onnx`` reads windows."""
 TOKENIZER_FILE = "tokenizer.json"
+PREFIX: Final = "prefix"
+"""Setting of a graph component: what its files' names begin with, where a folder has two graphs."""
 
 _AT_ONCE: Final = 1024
 """Texts that are tokenised, and sorted by length, at once; the next ones are while these are computed."""
@@ -90,16 +92,25 @@ class OnnxGraph:
             ModelFolderError: if the graph or tokenizer cannot be read.
         """
         settings = TextSettings.from_json(dict(component.settings["text"]))
-        encoder = TextEncoder.load(folder / TOKENIZER_FILE, settings)
-        pooling = folder / POOLING_FILE if POOLING_FILE in component.files else None
-        graph = cls(folder / GRAPH_FILE, encoder, levels, threads=threads, pooling=pooling, device=device)
-        if REFERENCE_FILE in component.files:
+        prefix = component.settings.get(PREFIX, "")
+        encoder = TextEncoder.load(folder / f"{prefix}{TOKENIZER_FILE}", settings)
+        pooling = folder / f"{prefix}{POOLING_FILE}"
+        graph = cls(
+            folder / f"{prefix}{GRAPH_FILE}",
+            encoder,
+            levels,
+            threads=threads,
+            pooling=pooling if pooling.name in component.files else None,
+            device=device,
+        )
+        if f"{prefix}{REFERENCE_FILE}" in component.files:
             graph._check(folder, component, lambda path: create_session(path, threads, device))
         return graph
 
     def _check(self, folder: Path, component: Component, session_of: Callable[[Path], Any]) -> None:
         """Compute with the exact graph if the smaller one gives other answers here than where it was made."""
-        reference = Reference.load(folder / REFERENCE_FILE)
+        prefix = component.settings.get(PREFIX, "")
+        reference = Reference.load(folder / f"{prefix}{REFERENCE_FILE}")
         difference = reference.difference(self._session)
         if difference <= reference.tolerance:
             return
@@ -107,10 +118,10 @@ class OnnxGraph:
             f"the quantised network in {folder} gives other answers on this processor: they differ by {difference:.2g}, "
             f"expected at most {reference.tolerance:.2g}"
         )
-        if EXACT_FILE not in component.files:
+        if f"{prefix}{EXACT_FILE}" not in component.files:
             raise ModelFolderError(f"{told}; use the model that it was made from, or quantise that one here")
         warnings.warn(f"{told}; the exact network is used, which is slower", stacklevel=3)
-        self._session = session_of(folder / EXACT_FILE)
+        self._session = session_of(folder / f"{prefix}{EXACT_FILE}")
 
     def probabilities(self, texts: Sequence[str], reporter: Reporter | None = None) -> FloatArray:
         """Level probabilities of each text, shape ``(text, level)``."""

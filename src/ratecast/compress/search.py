@@ -1,0 +1,331 @@
+"""As small and fast as a limit allows: variants and students are made, measured and combined, and the best is written."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ratecast.baseline import Baseline
+from ratecast.combine.stack import stack_after
+from ratecast.compress.candidates import QUANTISED, Candidate, candidate_at, quantised, set_apart, shortened
+from ratecast.compress.division import Division
+from ratecast.compress.findings import Findings
+from ratecast.compress.frontier import LOSSES, Limits, Part, Point, blended, cascades, choices, choose, closest
+from ratecast.compress.lessons import prepare, teach
+from ratecast.compress.students import Lesson, len_layers, make_student
+from ratecast.compress.teacher import Teacher
+from ratecast.compress.timing import timed
+from ratecast.compress.written import Reduced
+from ratecast.config import CompressConfig
+from ratecast.data import Source
+from ratecast.data.split import judged_reviews, stopping_rows
+from ratecast.errors import ConfigError, RatecastError, require
+from ratecast.files import check_working_folder, working_folder
+from ratecast.job import Job, working_place
+from ratecast.members import fit_linear
+from ratecast.model.graph import OnnxGraph
+from ratecast.model.restore import check_restorable
+from ratecast.model.static import STATIC
+from ratecast.model.store import check_target
+from ratecast.predict import Predictor, load
+from ratecast.processors import available_processors
+from ratecast.progress import ConsoleReporter, Reporter
+
+if TYPE_CHECKING:
+    from ratecast.train.loop import Run
+
+_SHARES_OF_LAYERS: Final = (1 / 2, 1 / 3)
+"""Shares of the network's layers that students keep."""
+_STATIC_SHARE: Final = 0.2
+"""Share of the time left that the static student may learn in; it rarely takes as much."""
+_LEAST_SECONDS: Final = 20.0
+"""Training a network for less time than this makes nothing of it."""
+_TRYING_SECONDS: Final = 25.0
+"""What exporting a student, making it of 8-bit integers and measuring both take, about."""
+_EVERY_REVIEW: Final = 3.0
+"""Time of judging a review by the smaller model, the whole one and the baselines, as a multiple of the whole one's."""
+_SEARCH_FILE: Final = "search.json"
+"""What the unfinished work in a folder belongs to."""
+
+
+def compress(
+    model: str | Path,
+    source: Source,
+    *,
+    out: str | Path,
+    config: CompressConfig | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> Predictor:
+    """Make a model as small and fast as a limit on its error or on its time allows, and write its folder.
+
+    Tried are the network with 8-bit integers and with fewer tokens, networks of fewer layers and a table of word vectors that
+    learn from the model, the linear models, blends of these, and cascades of two blends. Each is measured on the validation
+    reviews and timed on this machine; of those that keep to the limit the quickest is written, or with a limit on the time
+    alone the most accurate. It is then judged beside the model on test reviews that neither has seen.
+
+    Args:
+        model: folder of a model that ratecast fitted.
+        source: a file, folder, pattern, database or frame of rated reviews, best those that it was fitted on.
+        out: folder for the smaller model; an older one there is replaced.
+        config: settings; the defaults otherwise.
+        resume: go on with a run to the same folder that was interrupted, or that found nothing within its limit: what was made
+            is used again, also with another limit.
+        reporter: shows messages, progress and the frontier; on standard error by default.
+        **settings: single settings by their flat names, such as ``max_loss="1%"`` or ``time_budget="5m"``.
+
+    Returns:
+        The smaller model, loaded from its folder.
+
+    Raises:
+        RatecastError: if the model, the data, a setting or the output folder cannot be used, or nothing keeps to the limit; the
+            message says what comes closest. Nothing is written then.
+
+    Example:
+        ``compress("model/", "reviews.parquet", out="small/", max_loss="1%")``
+    """
+    started = time.monotonic()
+    chosen = (config or CompressConfig()).with_values(**settings)
+    target, told = Path(out), reporter or ConsoleReporter()
+    check_target(target)
+    check_working_folder(working_place(target))
+    require("torch", "train", "compressing").set_num_threads(chosen.threads or available_processors())
+    teacher = Teacher(Path(model), chosen.threads)
+    if target.resolve() == teacher.folder.resolve():
+        raise ConfigError(f"{target} is the model itself; give another folder for the smaller one")
+    if teacher.predictor.cascade is not None:
+        raise ConfigError(f"{model} is a cascade, which was compressed already; give the model that it was made from")
+    job, division = prepare(source, teacher, chosen.for_student(STATIC), out=target, reporter=told, started=started)
+    with working_folder(job.working, resume=resume):
+        _Search(job, division, teacher, chosen, resume=resume).write()
+    return load(target, threads=chosen.threads)
+
+
+class _Search:
+    """The steps of `compress` after the reviews are divided."""
+
+    def __init__(self, job: Job, division: Division, teacher: Teacher, config: CompressConfig, *, resume: bool) -> None:
+        self._job, self._division, self._teacher, self._config, self._resume = job, division, teacher, config, resume
+        self._validation = job.parts["validation"].take(stopping_rows(len(job.parts["validation"])))
+        self._texts = self._validation.joined()
+        self._place = job.working / "networks"
+        self._fingerprint = hashlib.sha256(json.dumps([job.fingerprint, teacher.sha256]).encode()).hexdigest()
+
+    def write(self) -> None:
+        """Make and measure what there is to choose from, choose, and write the model folder."""
+        job = self._job
+        self._check_resumed()
+        baselines = fit_linear(job)
+        each = self._teacher.seconds_per_text(job.parts["train"].joined(), self._config.seed)
+        judged = job.judged(judged_reviews(len(job.parts["test"]), seconds=job.clock.left(), seconds_per_review=each))
+        self._after = _EVERY_REVIEW * each * len(judged)
+        candidates: dict[str, Candidate] = {}
+        parts = {name: self._linear(name, made) for name, made in baselines.items() if self._takes_part(name, made)}
+        for candidate in self._candidates(each):
+            candidates[candidate.name] = candidate
+            parts[candidate.name] = self._measured(candidate)
+        findings = self._findings(parts)
+        for line in findings.lines():
+            job.reporter.tell(line)
+        chosen = findings.chosen
+        if chosen is None:
+            raise RatecastError(f"{findings.unmet()}. --resume with another limit uses again what was made")
+        effects, found = self._teacher.predictor.effects, chosen.probabilities
+        found = found if effects is None else effects.apply(found, self._validation)
+        coverage = job.config.answer.coverage
+        Reduced(
+            job=replace(job, documents={"frontier.html": findings.to_html()}),
+            teacher=self._teacher,
+            division=self._division,
+            findings=findings,
+            stack=stack_after(chosen.answer, found, self._validation, job.scale, effects=effects, coverage=coverage),
+            candidates=candidates,
+            baselines=baselines,
+            judged=judged,
+        ).write()
+
+    def _check_resumed(self) -> None:
+        path = self._job.working / _SEARCH_FILE
+        if self._resume and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != self._fingerprint:
+            raise ConfigError(
+                f"what an interrupted run left in {self._job.working} is of other reviews, settings or another model; run "
+                "without --resume"
+            )
+        path.write_text(json.dumps(self._fingerprint), encoding="utf-8")
+
+    def _takes_part(self, name: str, made: Baseline) -> bool:
+        return made.kind == "linear" or name in self._teacher.predictor.blend.members
+
+    # -- what there is to choose from ---------------------------------------------------------------------------------
+
+    def _candidates(self, each: float) -> Iterator[Candidate]:
+        """Everything that takes part besides the linear models, one after the other as it is made."""
+        of_model = {
+            part.kind: part
+            for part in self._teacher.predictor.manifest.components
+            if part.name in self._teacher.predictor.blend.members
+        }
+        if "onnx" in of_model:
+            yield from self._variants(self._model_part(of_model["onnx"].name))
+        if STATIC in of_model:
+            yield self._model_part(of_model[STATIC].name)
+            return  # it was made from a larger one, which is the one to learn from
+        taught = teach(
+            self._job,
+            self._division,
+            self._teacher,
+            each=each,
+            seconds=self._job.clock.left() - self._after,
+            resume=self._resume,
+        )
+        lesson = Lesson(teacher=self._teacher.folder, scale=self._job.scale, taught=taught, validation=self._validation)
+        yield self._student(lesson, STATIC, STATIC, seconds=lambda: _STATIC_SHARE * self._left())
+        numbers = self._layers() if "onnx" in of_model else []
+        for place, layers in enumerate(numbers):
+            share = self._left() / (len(numbers) - place) - _TRYING_SECONDS
+            if share < _LEAST_SECONDS:
+                self._job.reporter.tell(f"no time is left for a network of {layers} layers")
+                continue
+            ends = time.monotonic() + share
+            seconds = partial(_until, ends)
+            yield from self._variants(self._student(lesson, f"layers-{layers}", "layers", seconds=seconds, kept_layers=layers))
+
+    def _left(self) -> float:
+        """Seconds that are left for trying; infinite without a limit."""
+        return self._job.clock.left() - self._after
+
+    def _layers(self) -> list[int]:
+        """Numbers of layers that students keep; none if the model's weights were not kept."""
+        from ratecast.model.restore import restore_rater
+
+        try:
+            check_restorable(self._teacher.folder)
+        except RatecastError as error:
+            self._job.reporter.tell(f"no network of fewer layers is tried: {error}")
+            return []
+        layers = len_layers(restore_rater(self._teacher.folder).rater.backbone)
+        found = {max(1, round(share * layers)) for share in _SHARES_OF_LAYERS}
+        return sorted((kept for kept in found if kept < layers), reverse=True)
+
+    def _model_part(self, name: str) -> Candidate:
+        """A component of the model by itself."""
+        manifest = self._teacher.predictor.manifest
+        part = manifest.component(name)
+        return self._made(name, lambda place: set_apart(self._teacher.folder, part, manifest.scale, place, name=name))
+
+    def _variants(self, source: Candidate) -> Iterator[Candidate]:
+        """A network, with 8-bit integers too, and each of these on fewer tokens."""
+        sources = [source]
+        if not self._config.deterministic:
+            try:
+                texts = self._job.parts["train"].joined()
+                name = f"{source.name}-{QUANTISED}"
+                sources.append(self._made(name, lambda place: quantised(source, texts, place)))
+            except RatecastError as error:
+                self._job.reporter.tell(f"{source.name} with 8-bit integers is left out: {error}")
+        for one in sources:
+            yield one
+            graph = one.load(self._config.threads)
+            if isinstance(graph, OnnxGraph):
+                yield from shortened(one, graph, self._texts)
+
+    def _student(self, lesson: Lesson, name: str, student: str, *, seconds: Callable[[], float], **settings: int) -> Candidate:
+        def make(place: Path) -> Candidate:
+            folder = self._job.working / f"{name}.training"
+            folder.mkdir(exist_ok=True)
+            is_limited = math.isfinite(self._job.clock.left())
+            config = self._config.for_student(student, **settings)
+            made = make_student(lesson, config, self._run(folder), time_left=seconds if is_limited else None)
+            first = made.write(folder, self._texts[:8])[0]
+            return set_apart(folder, first, self._job.scale, place, name=name)
+
+        return self._made(name, make)
+
+    def _made(self, name: str, make: Callable[[Path], Candidate]) -> Candidate:
+        """What an interrupted run has left under a name, or what is made now."""
+        place = self._place / name
+        if self._resume and place.is_dir():
+            return candidate_at(place, name)
+        with self._job.reporter.track(f"making {name}", total=1) as advance:
+            found = make(place)
+            advance(1, "done")
+        return found
+
+    def _run(self, folder: Path) -> "Run":
+        from ratecast.train.loop import Run
+
+        return Run(
+            config=self._job.config,
+            folder=folder,
+            fingerprint=f"{self._fingerprint} {folder.name}",
+            resume=self._resume,
+            reporter=self._job.reporter,
+            log_folder=self._job.folder.parent / f"{self._job.folder.name}.logs",
+        )
+
+    # -- measuring ----------------------------------------------------------------------------------------------------
+
+    def _measured(self, candidate: Candidate) -> Part:
+        with self._job.reporter.track(f"measuring {candidate.name}", total=1) as advance:
+            found = timed(candidate.load(self._config.threads).probabilities, self._texts, seed=self._config.seed)
+            advance(1, f"{1000 / found.batch_ms:,.0f} reviews/s, {found.single_ms:.3g} ms for one")
+        return Part(
+            name=candidate.name,
+            probabilities=found.probabilities,
+            batch_ms=found.batch_ms,
+            single_ms=found.single_ms,
+            megabytes=candidate.megabytes,
+            is_neural=candidate.is_network,
+        )
+
+    def _linear(self, name: str, made: Baseline) -> Part:
+        """A linear model as it will be written, with what one that learned from the training reviews alone says."""
+        found = timed(made.model.probabilities, self._texts, seed=self._config.seed)
+        place = self._job.working / "linear"
+        place.mkdir(exist_ok=True)
+        size = sum((place / file).stat().st_size for file in made.model.save(place, name))
+        return Part(
+            name=name,
+            probabilities=made.validation,
+            batch_ms=found.batch_ms,
+            single_ms=found.single_ms,
+            megabytes=size / 1e6,
+        )
+
+    def _findings(self, parts: Mapping[str, Part]) -> Findings:
+        """Every combination measured, and the one that the limits choose."""
+        seed, scale, reporter = self._config.seed, self._job.scale, self._job.reporter
+        whole = blended(
+            parts, [name for name in self._teacher.predictor.blend.members if name in parts], self._validation, scale
+        )
+        limits = Limits(max_loss=self._config.most_loss, target_ms=self._config.target_ms)
+        combinations = list(choices(parts))
+        points: list[Point] = [whole]
+        with reporter.track("combining", len(combinations)) as advance:
+            for names in combinations:
+                points.append(blended(parts, names, self._validation, scale, seed=seed))
+                advance(1, "")
+        losses = {*LOSSES, *([] if limits.max_loss is None else [limits.max_loss])}
+        most_rmse = [(1 + loss) * whole.rmse for loss in sorted(losses)]
+        points += cascades(points, parts, self._validation, scale, most_rmse=most_rmse)
+        chosen = choose(points, whole, limits)
+        return Findings(
+            parts=list(parts.values()),
+            points=points,
+            whole=whole,
+            limits=limits,
+            chosen=chosen,
+            closest=closest(points, whole, limits) if chosen is None else None,
+            reviews=len(self._validation),
+        )
+
+
+def _until(end: float) -> float:
+    """Seconds from now to a moment of ``time.monotonic``."""
+    return end - time.monotonic()
