@@ -18,6 +18,7 @@ ORDER = (
     *("data", "text", "evaluate", "model", "train", "pretraining", "baseline", "combine"),
     *(
         "predict",
+        "scoring",
         "assess",
         "comparison",
         "card",

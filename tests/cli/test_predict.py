@@ -11,9 +11,8 @@ from arro3.io import read_parquet
 
 import ratecast
 from ratecast.cli import run
-from ratecast.cli.predict import _show, with_predictions
+from ratecast.cli.predict import _show
 from ratecast.cli.show import Output
-from ratecast.data.table import build_table
 from ratecast.records import Predictions, Reviews
 from ratecast.scale import RatingScale
 
@@ -30,16 +29,6 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def json_lines(shown: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in shown.splitlines()]
-
-
-def test_added_columns_take_the_place_of_older_ones() -> None:
-    table = build_table({"predicted_rating": [9.0], "text": ["a"], "p_1": ["old"]})
-    predictions = Predictions(probabilities=np.array([[0.25, 0.75]]), scale=RatingScale.parse("1..2"))
-    scored, replaced = with_predictions(table, predictions)
-    assert scored.column_names == ["text", "predicted_rating", "predicted_median", "predicted_mode", "p_1", "p_2"]
-    assert replaced == ["predicted_rating", "p_1"]
-    assert scored["predicted_rating"].to_pylist() == [1.75]
-    assert scored["p_1"].to_pylist() == [0.25]
 
 
 def test_intervals_are_shown_in_bars_and_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from ratecast.cli.arguments import Model, OptionalSources, one_or_many
+from ratecast.cli.arguments import Model, OptionalSources, Resume, one_or_many
 from ratecast.cli.settings import setting_flags
 from ratecast.config import Optimise
 from ratecast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from arro3.core import Table
-
     from ratecast.cli.show import Output
+    from ratecast.config import ColumnsConfig
+    from ratecast.data import Source
     from ratecast.predict import Predictor
     from ratecast.progress import Reporter
     from ratecast.records import Predictions, Reviews
@@ -34,6 +34,7 @@ def predict(
     as_json: Annotated[bool, Parameter(name="--json", negative="", show_default=False)] = False,
     optimise: Optimise | None = None,
     coverage: float | None = None,
+    resume: Resume = False,
     **settings: Any,
 ) -> None:
     """Predict the ratings of reviews.
@@ -43,9 +44,13 @@ def predict(
     predicted_rating, predicted_median, predicted_mode, where the model has
     intervals predicted_low and predicted_high, and the levels' probabilities.
 
+    With --out a file of any length takes flat memory, and a run that was
+    interrupted loses a few seconds of work: --resume goes on from there.
+
     For example:
 
         ratecast predict model/ new.csv --out scored.parquet
+        ratecast predict model/ new.csv --out scored.parquet --resume
         ratecast predict model/ --text "Great phone, poor battery"
         cat texts.txt | ratecast predict model/ --json
 
@@ -58,72 +63,70 @@ def predict(
         optimise: Metric that predicted_rating shall be best in: rmse (the mean), mae (the median), accuracy (the most probable
             level) or qwk (levels cut at fitted thresholds). What the model was fitted for by default, mostly rmse.
         coverage: Share of the ratings that the intervals shall hold; what the model was fitted for by default, mostly 0.9.
+        resume: Go on with the same run where it was interrupted; what it scored is kept in <out>.scoring/ until the end.
         settings: the flags really given.
     """
     from ratecast.cli.show import Output
-    from ratecast.data.write import check_writable, write_table
+    from ratecast.config import ColumnsConfig
+    from ratecast.data.write import check_writable
     from ratecast.predict import load
     from ratecast.progress import ConsoleReporter
 
     if out is not None:
         check_writable(out)
-    predictor = load(model)
+    elif resume:
+        raise ConfigError("--resume goes on with the file that --out names; give both")
+    predictor, reporter = load(model), ConsoleReporter()
     predictor.check_answer(coverage=coverage, optimise=optimise)
-    reporter = ConsoleReporter()
-    table, reviews = _reviews(sources, text, settings, predictor, reporter)
-    predictions = predictor.predict(reviews, optimise=optimise, coverage=coverage, reporter=reporter)
+    source, columns = _source(sources, text, settings), ColumnsConfig(**settings)
     if out is not None:
-        scored, replaced = with_predictions(table, predictions)
-        write_table(scored, out)
-        if replaced:
-            print(f"replaced the columns {', '.join(replaced)} of the input", file=sys.stderr)
-        print(f"{len(predictions)} predictions written to {out}", file=sys.stderr)
-    elif as_json:
+        options = {"columns": columns, "optimise": optimise, "coverage": coverage, "resume": resume}
+        _write(source, out, predictor, reporter, options)
+        return
+    reviews = _reviews(source, columns, predictor, reporter)
+    predictions = predictor.predict(reviews, optimise=optimise, coverage=coverage, reporter=reporter)
+    if as_json:
         _show_json(reviews, predictions)
     else:
         _show(Output(), reviews, predictions)
 
 
-def with_predictions(table: "Table", predictions: "Predictions") -> tuple["Table", list[str]]:
-    """The table with the columns of the predictions after its own, and the names of columns that these took the place of."""
-    import numpy as np
-    from arro3.core import Array, ChunkedArray
-
-    added = predictions.columns()
-    replaced = [name for name in table.column_names if name in added]
-    scored = table.drop_columns(replaced) if replaced else table
-    for name, values in added.items():
-        scored = scored.append_column(name, ChunkedArray([Array.from_numpy(np.ascontiguousarray(values))]))
-    return scored, replaced
-
-
-def _reviews(
-    sources: tuple[str, ...],
-    texts: list[str] | None,
-    settings: dict[str, Any],
-    predictor: "Predictor",
-    reporter: "Reporter",
-) -> tuple["Table", "Reviews"]:
-    from ratecast.config import ColumnsConfig
-    from ratecast.data import load_reviews
+def _source(sources: tuple[str, ...], texts: list[str] | None, settings: dict[str, Any]) -> "Source":
+    """The table to score: what is named, or one made of texts."""
+    from ratecast.data.table import build_table
 
     if sources and texts:
         raise ConfigError("found both a table and --text; give one of them")
     if sources:
-        loaded = load_reviews(
-            one_or_many(sources),
-            ColumnsConfig(**settings),
-            need_rating=False,
-            drop_duplicates=False,
-            used=predictor.used,
-            known=predictor.manifest.columns,
-        )
-        if loaded.lacking:
-            reporter.tell(loaded.lacking)
-        return loaded.table, loaded.reviews
+        return one_or_many(sources)
     if settings:
         raise ConfigError(f"--{next(iter(settings)).replace('_', '-')} needs a table")
-    return _from_texts(_lines() if texts is None else texts)
+    return build_table({"text": _lines() if texts is None else texts})
+
+
+def _write(source: "Source", out: Path, predictor: "Predictor", reporter: "Reporter", options: dict[str, Any]) -> None:
+    from ratecast.scoring import score_table
+
+    found = score_table(predictor, source, out, reporter=reporter, **options)
+    if found.replaced:
+        print(f"replaced the columns {', '.join(found.replaced)} of the input", file=sys.stderr)
+    print(f"{found.describe()}, written to {out}", file=sys.stderr)
+
+
+def _reviews(source: "Source", columns: "ColumnsConfig", predictor: "Predictor", reporter: "Reporter") -> "Reviews":
+    from ratecast.data import load_reviews
+
+    loaded = load_reviews(
+        source,
+        columns,
+        need_rating=False,
+        drop_duplicates=False,
+        used=predictor.used,
+        known=predictor.manifest.columns,
+    )
+    if loaded.lacking:
+        reporter.tell(loaded.lacking)
+    return loaded.reviews
 
 
 def _lines() -> list[str]:
@@ -135,13 +138,6 @@ def _lines() -> list[str]:
     if not lines:
         raise DataError("standard input is empty; expected a text in each line")
     return lines
-
-
-def _from_texts(texts: list[str]) -> tuple["Table", "Reviews"]:
-    from ratecast.data.table import build_table
-    from ratecast.records import Reviews
-
-    return build_table({"text": texts}), Reviews.from_texts(texts)
 
 
 def _show(output: "Output", reviews: "Reviews", predictions: "Predictions") -> None:

@@ -105,9 +105,9 @@ class Findings:
             "<h1>Error against time</h1></header>\n"
             f'<section class="card verdict {outcome}" aria-label="Verdict"><strong>{escape(limits)}</strong>'
             f"<p>{escape(self.verdict())}</p></section>\n"
-            f'<figure class="card"><h2>The frontier</h2><figcaption>Each point is a combination of members, on '
-            f"{self.reviews:,} validation reviews: its RMSE, and the time that one of many reviews takes on this machine. The "
-            f"line joins those that no other one beats in both.</figcaption>{figure}</figure>\n{self._table()}"
+            f'<section class="card"><h2>The frontier</h2><p>Each point is a combination of members, on {self.reviews:,} '
+            "validation reviews: its RMSE, and the time that one of many reviews takes on this machine. The line joins those "
+            f"that no other one beats in both.</p>{figure}</section>\n{self._table()}"
         )
         return page("Error against time", body)
 

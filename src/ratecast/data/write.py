@@ -3,20 +3,23 @@
 import csv
 import gzip
 import io
+import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final, cast
 
-from arro3.core import ChunkedArray, DataType, Table
+from arro3.core import ChunkedArray, DataType, RecordBatchReader, Table
 
 from ratecast.data.table import build_array, plain_table
 from ratecast.errors import OutputError
 from ratecast.files import replace_file
 
 _CHUNK_ROWS: Final = 50_000
+_GROUP_ROWS: Final = 100_000
+"""Rows of a row group of Parquet, which is in memory until it is written."""
 
 
 def write_table(table: Table, path: str | Path) -> None:
@@ -34,14 +37,33 @@ def write_table(table: Table, path: str | Path) -> None:
     Example:
         ``write_table(table, "scored.parquet")``
     """
+    write_tables([table], path)
+
+
+def write_tables(tables: Iterable[Table], path: str | Path) -> None:
+    """Write tables of the same columns one under another, as `write_table` does one, with one of them in memory at a time.
+
+    Args:
+        tables: one at least.
+        path: the file to write; its folder must exist.
+
+    Raises:
+        OutputError: as `write_table` does.
+    """
     target = Path(path)
-    serialise = _serialiser(target)
+    write = _writer(target)
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         if target.is_dir():
             raise OutputError(f"cannot write {target}: it is a folder; name a file")
         with part.open("xb") as file:
-            _write_chunks(serialise(plain_table(table)), file, is_compressed=target.suffix.lower() == ".gz")
+            plain = map(plain_table, tables)
+            if target.suffix.lower() == ".gz":
+                # No name and time in it: equal tables, equal files.
+                with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as stream:
+                    write(plain, cast("IO[bytes]", stream))
+            else:
+                write(plain, file)
         replace_file(part, target)
     except FileNotFoundError:
         raise OutputError(f"cannot write {target}: there is no folder {target.parent}; create it first") from None
@@ -57,7 +79,7 @@ def check_writable(path: str | Path) -> None:
     Raises:
         OutputError: as `write_table` would.
     """
-    _serialiser(Path(path))
+    _writer(Path(path))
     check_place(path)
 
 
@@ -76,19 +98,11 @@ def check_place(path: str | Path) -> None:
         raise OutputError(f"cannot write {target}: the folder {target.parent} is not writable")
 
 
-def _serialiser(path: Path) -> Callable[[Table], Iterator[bytes]]:
+def _writer(path: Path) -> "Writer":
     suffix = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
     if suffix not in WRITERS:
         raise OutputError(f"cannot tell from {path} which format to write; use a name that ends in {', '.join(WRITERS)}")
     return WRITERS[suffix]
-
-
-def _write_chunks(chunks: Iterator[bytes], file: IO[bytes], *, is_compressed: bool) -> None:
-    if not is_compressed:
-        file.writelines(chunks)
-        return
-    with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as stream:  # equal tables, equal files
-        stream.writelines(chunks)
 
 
 def _remove(part: Path) -> None:
@@ -98,52 +112,81 @@ def _remove(part: Path) -> None:
         return  # the folder went away or became read-only; the first error tells it
 
 
-# arro3 0.9 panics when the disk is full under a Parquet file, so everything is made in memory and written by Python.
+class _Sink(io.BytesIO):
+    """Takes what arro3 0.9 writes, which panics where a file refuses it, as one on a full disk does."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self._error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write, or once that has failed do nothing."""
+        if self._error is None:
+            try:
+                self._file.write(content)
+            except OSError as error:
+                self._error = error
+        return len(content)
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self._error is not None:
+            raise self._error
 
 
-def _parquet(table: Table) -> Iterator[bytes]:
+def _batches(tables: Iterator[Table]) -> RecordBatchReader:
+    """The tables as a stream of batches, read as they are asked for."""
+    first = next(tables)
+    batches = (batch for table in itertools.chain([first], tables) for batch in table.to_batches())
+    return RecordBatchReader.from_batches(first.schema, batches)
+
+
+def _parquet(tables: Iterator[Table], file: IO[bytes]) -> None:
     from arro3.io import write_parquet
 
-    buffer = io.BytesIO()
-    write_parquet(table, buffer, compression="zstd(3)")
-    yield buffer.getvalue()
+    sink = _Sink(file)
+    write_parquet(_batches(tables), sink, compression="zstd(3)", max_row_group_size=_GROUP_ROWS)
+    sink.check()
 
 
-def _arrow(table: Table) -> Iterator[bytes]:
+def _arrow(tables: Iterator[Table], file: IO[bytes]) -> None:
     from arro3.io import write_ipc
 
-    buffer = io.BytesIO()
-    write_ipc(table, buffer)
-    yield buffer.getvalue()
+    sink = _Sink(file)
+    write_ipc(_batches(tables), sink)
+    sink.check()
 
 
-def _delimited(table: Table, delimiter: str) -> Iterator[bytes]:
+def _delimited(tables: Iterator[Table], file: IO[bytes], delimiter: str) -> None:
     from arro3.io import write_csv
 
-    if not table.num_rows:  # arro3 then leaves out the header as well
-        names = io.StringIO()
-        csv.writer(names, delimiter=delimiter, lineterminator="\n").writerow(table.column_names)
-        yield names.getvalue().encode()
-        return
-    flat = Table.from_arrays([_flat(column) for column in table.columns], names=table.column_names)
-    for start, part in _slices(flat):
-        buffer = io.BytesIO()
-        write_csv(part, buffer, header=start == 0, delimiter=delimiter)
-        yield buffer.getvalue()
+    is_begun = False
+    for table in tables:
+        if not is_begun:  # arro3 leaves the header out where there are no rows
+            names = io.StringIO()
+            csv.writer(names, delimiter=delimiter, lineterminator="\n").writerow(table.column_names)
+            file.write(names.getvalue().encode())
+            is_begun = True
+        flat = Table.from_arrays([_flat(column) for column in table.columns], names=table.column_names)
+        for part in _slices(flat):
+            buffer = io.BytesIO()
+            write_csv(part, buffer, header=False, delimiter=delimiter)
+            file.write(buffer.getvalue())
 
 
-def _json_lines(table: Table) -> Iterator[bytes]:
+def _json_lines(tables: Iterator[Table], file: IO[bytes]) -> None:
     from arro3.io import write_ndjson
 
-    for _, part in _slices(table):
+    for part in itertools.chain.from_iterable(map(_slices, tables)):
         buffer = io.BytesIO()
         write_ndjson(part, buffer, explicit_nulls=True)
-        yield buffer.getvalue()
+        file.write(buffer.getvalue())
 
 
-def _slices(table: Table) -> Iterator[tuple[int, Table]]:
+def _slices(table: Table) -> Iterator[Table]:
     for start in range(0, table.num_rows, _CHUNK_ROWS):
-        yield start, table.slice(start, min(_CHUNK_ROWS, table.num_rows - start))
+        yield table.slice(start, min(_CHUNK_ROWS, table.num_rows - start))
 
 
 def _flat(column: ChunkedArray) -> ChunkedArray:
@@ -153,7 +196,8 @@ def _flat(column: ChunkedArray) -> ChunkedArray:
     return column
 
 
-WRITERS: Final[dict[str, Callable[[Table], Iterator[bytes]]]] = {
+Writer = Callable[[Iterator[Table], IO[bytes]], None]
+WRITERS: Final[dict[str, Writer]] = {
     ".parquet": _parquet,
     ".csv": partial(_delimited, delimiter=","),
     ".csv.gz": partial(_delimited, delimiter=","),
@@ -163,4 +207,4 @@ WRITERS: Final[dict[str, Callable[[Table], Iterator[bytes]]]] = {
     ".jsonl.gz": _json_lines,
     ".arrow": _arrow,
 }
-"""What turns a table into the bytes of each format, by extension."""
+"""What writes tables in each format, by extension."""
