@@ -18,6 +18,7 @@ ORDER = (
     *("data", "text", "evaluate", "model", "train", "pretraining", "compress", "baseline", "combine"),
     *(
         "predict",
+        "store",
         "assess",
         "comparison",
         "card",
@@ -47,6 +48,9 @@ HEAVY = (
     "pyarrow",
     "onnx",
     "optuna",
+    "sqlalchemy",
+    "alembic",
+    "psycopg",
 )
 
 

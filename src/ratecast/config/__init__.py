@@ -25,6 +25,7 @@ from ratecast.config.stages import (
     TrackConfig,
     TrainConfig,
 )
+from ratecast.config.store import StoreConfig
 from ratecast.config.values import parse_duration, translation_models
 from ratecast.errors import ConfigError
 
@@ -41,6 +42,7 @@ __all__ = [
     "Settings",
     "SplitBy",
     "SplitConfig",
+    "StoreConfig",
     "StrengthenConfig",
     "TrackConfig",
     "TrainConfig",
