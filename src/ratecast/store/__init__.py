@@ -1,4 +1,4 @@
-"""What the service remembers, in SQLite or PostgreSQL: predictions, feedback, decisions of people, and what follows from them."""
+"""What the service remembers, in SQLite or PostgreSQL: predictions, feedback, decisions of people, and what follows from it."""
 
 from ratecast.errors import require
 

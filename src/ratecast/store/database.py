@@ -32,8 +32,8 @@ class Database:
 
     def __init__(self, place: str | Path, *, create: bool = True) -> None:
         url = _url(place)
-        self.name = url.render_as_string(hide_password=True)
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.name = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
         self._engine = _sqlite(url, create=create) if self.is_sqlite else _postgresql(url)
         self._writing = self._engine.execution_options(writes=True)
 

@@ -240,8 +240,11 @@ class Store:
         Raises:
             UnknownPredictionError: if the prediction is not there.
         """
+        prediction_id = storable(prediction_id)
+        if self._writer.find(prediction_id) is not None:
+            self._writer.flush(5.0)
         with self._database.reading() as connection:
-            return read_history(connection, storable(prediction_id))
+            return read_history(connection, prediction_id)
 
     def ratings(self) -> "ArrowTable":
         """Feedback and corrections as a table of rated reviews, which `ratecast.fit` takes.
