@@ -7,7 +7,7 @@ from pathlib import Path
 from setting import show
 
 import ratecast
-from ratecast.predict import METRICS_FILE
+from ratecast.model.store import METRICS_FILE
 
 
 def main() -> None:

@@ -1,11 +1,16 @@
-"""Size of the base install in a fresh environment, and the time that `import ratecast` takes."""
+"""Size of the base install in a fresh environment, and the time to `import ratecast` and to a first prediction.
 
+python benchmarks/footprint.py --model model
+"""
+
+import argparse
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from setting import show
 
@@ -23,8 +28,19 @@ def import_ms(python: Path) -> float:
     return float(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
+def first_prediction_seconds(python: Path, model: Path) -> float:
+    """Time from the start of a fresh process to its end, in which a model is loaded and rates a review."""
+    code = "import sys, ratecast; print(ratecast.load(sys.argv[1]).predict(['Great phone, poor battery']).rating)"
+    started = time.perf_counter()
+    subprocess.run([python, "-c", code, str(model.resolve())], capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
 def main() -> None:
     """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="model folder that a fresh process loads")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = Path(folder) / "bin" / "python"
@@ -38,11 +54,14 @@ def main() -> None:
         started = time.perf_counter()
         subprocess.run([Path(folder) / "bin" / "ratecast", "--help"], capture_output=True, check=True)
         help_seconds = time.perf_counter() - started
-    rows = [
+        cold = [first_prediction_seconds(python, arguments.model) for _ in range(10)] if arguments.model else []
+    rows: list[list[Any]] = [
         ["base install with all it needs, MB", size],
         ["import ratecast, median ms", milliseconds],
         ["ratecast --help, s", help_seconds],
     ]
+    if cold:
+        rows.append(["from the start of Python to a first prediction, median s", statistics.median(cold)])
     largest = ", ".join(f"{name} {mega:.0f}" for mega, name in parts)
     show("Footprint", ["what", "measured"], rows, "footprint", largest_folders_mb=largest)
 

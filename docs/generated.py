@@ -15,7 +15,10 @@ from cyclopts import App, Argument
 
 from ratecast.cli import COMMANDS, create_app
 from ratecast.cli.settings import TITLES, field_docstrings
-from ratecast.config import FitConfig, PretrainConfig, Settings
+from ratecast.config import DistillConfig, FitConfig, PretrainConfig, Settings
+
+_COMMANDS: dict[type[Settings], str] = {FitConfig: "fit", PretrainConfig: "pretrain", DistillConfig: "distill"}
+"""The command that each class of settings is of."""
 
 
 def commands() -> str:
@@ -26,7 +29,7 @@ def commands() -> str:
 
 def settings() -> str:
     """The settings as Markdown, from the dataclasses of `ratecast.config` and the text under their fields."""
-    return "\n".join(line for kind in (FitConfig, PretrainConfig) for line in _settings(kind))
+    return "\n".join(line for kind in (FitConfig, PretrainConfig, DistillConfig) for line in _settings(kind))
 
 
 def metrics() -> str:
@@ -69,7 +72,7 @@ def _command(name: str, app: App) -> Iterator[str]:
         yield from (
             "And of the [settings](settings.md):",
             "",
-            *_shared(shared, PretrainConfig if name == "pretrain" else FitConfig),
+            *_shared(shared, {"pretrain": PretrainConfig, "distill": DistillConfig}.get(name, FitConfig)),
         )
 
 
@@ -127,12 +130,12 @@ def _as_code(line: str) -> str:
 
 def _settings(kind: type[Settings]) -> Iterator[str]:
     for name, title, stage in _stages(kind):
-        if kind is PretrainConfig and name:
+        if kind is not FitConfig and name:
             continue  # the same as in fitting
         hints, helps = get_type_hints(stage), field_docstrings(stage)
         yield from (f"(settings-{_slug(title)})=", f"## {title}", "", (stage.__doc__ or "").strip(), "")
         yield from (_places(kind, name), "")
-        program = "pretrain" if kind is PretrainConfig else "fit"
+        program = _COMMANDS[kind]
         yield from (f"```{{program}} ratecast {program}", "```", "")
         for part, default in _plain_fields(stage):
             yield from _option(
@@ -141,8 +144,8 @@ def _settings(kind: type[Settings]) -> Iterator[str]:
 
 
 def _places(kind: type[Settings], stage: str) -> str:
-    if kind is PretrainConfig:
-        return "In TOML at the top of the file; in Python as keyword arguments of {py:func}`ratecast.pretrain`."
+    if kind is not FitConfig:
+        return f"In TOML at the top of the file; in Python as keyword arguments of {{py:func}}`ratecast.{_COMMANDS[kind]}`."
     if not stage:
         return "In TOML at the top of the file; for `RatingEstimator` by name alone, such as `time_budget`."
     return f"In TOML under `[{stage}]`; for `RatingEstimator` with the prefix `{stage}__`."

@@ -14,8 +14,8 @@ import ratecast
 PACKAGE = Path(ratecast.__file__).parent
 
 ORDER = (
-    *("errors", "files", "scale", "records", "config", "progress"),
-    *("data", "text", "evaluate", "model", "train", "pretraining", "compress", "baseline", "combine"),
+    *("errors", "files", "processors", "scale", "records", "config", "progress"),
+    *("data", "text", "evaluate", "model", "train", "pretraining", "baseline", "combine"),
     *(
         "predict",
         "store",
@@ -27,6 +27,7 @@ ORDER = (
         "verdict",
         "folder",
         "fitting",
+        "compress",
         "zero_shot",
         "tuning",
         "estimator",
@@ -103,6 +104,43 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize("code", ["import ratecast.predict", "import ratecast.cli; ratecast.cli.create_app()"])
 def test_predicting_loads_nothing_that_only_fitting_needs(code: str) -> None:
     assert loaded_by(code) & set(HEAVY) == set()
+
+
+def reached_from(*modules: str) -> dict[str, str]:
+    """Every module that some modules import, in functions too but not for types alone; with what imports it, or ""."""
+    found, left = dict.fromkeys(modules, ""), list(modules)
+    while left:
+        name = left.pop()
+        path = PACKAGE.parent.joinpath(*name.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        for target in [name.rpartition(".")[0], *(imported_at_run_time(path) if path.exists() else ())]:
+            if target and target not in found:
+                found[target] = name
+                left += [target] if target.partition(".")[0] == "ratecast" else []
+    return found
+
+
+def imported_at_run_time(path: Path) -> Iterator[str]:
+    """Names that a file imports, or may: of ``from a import b`` both ``a`` and ``a.b``."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        waiting += ast.iter_child_nodes(node)
+
+
+def test_no_path_from_predicting_leads_to_torch() -> None:
+    reached = reached_from("ratecast.predict", "ratecast.cli.predict")
+    assert {"ratecast.model.graph", "ratecast.text.tokenise", "ratecast.data.read"} <= set(reached)
+    for heavy in ("torch", "transformers", "onnx"):
+        assert [name for name in reached if name.partition(".")[0] == heavy] == []
+    assert "torch" in reached_from("ratecast.model.export")
 
 
 def test_importing_ratecast_loads_no_other_package() -> None:

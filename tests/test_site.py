@@ -10,7 +10,7 @@ import pytest
 import ratecast
 from ratecast.cli import COMMANDS
 from ratecast.cli.settings import field_docstrings
-from ratecast.config import FitConfig, PretrainConfig, setting_names
+from ratecast.config import DistillConfig, FitConfig, PretrainConfig, setting_names
 
 DOCS = Path(__file__).parent.parent / "docs"
 sys.path.append(str(DOCS))
@@ -18,8 +18,8 @@ sys.path.append(str(DOCS))
 import generated  # noqa: E402 - it lies in docs
 
 
-@pytest.mark.parametrize("kind", [FitConfig, PretrainConfig])
-def test_every_setting_is_described(kind: type[FitConfig | PretrainConfig]) -> None:
+@pytest.mark.parametrize("kind", [FitConfig, PretrainConfig, DistillConfig])
+def test_every_setting_is_described(kind: type[FitConfig | PretrainConfig | DistillConfig]) -> None:
     page = generated.settings()
     for _, name in setting_names(kind):
         assert re.search(rf"^````{{option}} --{name.replace('_', '-')}( <|$)", page, flags=re.MULTILINE), name

@@ -20,18 +20,24 @@ class InstallError(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """A model in the contest; its script has its name, and so has the list of the packages of its own environment, if any."""
+    """A model in the contest; its script has its name, and so has the list of the packages of its own environment, if any.
+
+    Attributes:
+        name: what it is called in tables.
+        scripts: the folder of its script.
+    """
 
     name: str
+    scripts: Path = PEERS
 
     @property
     def module(self) -> str:
         """How the script is run: ``python -m <module>``."""
-        return f"peers.{self.name.replace('-', '_')}"
+        return f"{self.scripts.name}.{self.name.replace('-', '_')}"
 
     def requirements(self) -> list[str]:
         """The packages of its own environment; none where it runs in that of ratecast."""
-        path = PEERS / f"{self.name.replace('-', '_')}.txt"
+        path = self.scripts / f"{self.name.replace('-', '_')}.txt"
         lines = path.read_text().splitlines() if path.exists() else []
         return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 

@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratecast.config import FitConfig, PretrainConfig
+    from ratecast.compress import distill
+    from ratecast.config import DistillConfig, FitConfig, PretrainConfig
     from ratecast.errors import RatecastError
     from ratecast.estimator import RatingEstimator
     from ratecast.fitting import fit
@@ -27,6 +28,7 @@ __all__ = [
     "fit",
     "tune",
     "pretrain",
+    "distill",
     "zeroshot",
     "load",
     "Predictor",
@@ -37,6 +39,7 @@ __all__ = [
     "RatingScale",
     "FitConfig",
     "PretrainConfig",
+    "DistillConfig",
     "RatingEstimator",
     "RatecastError",
     "__version__",
@@ -47,6 +50,7 @@ _HOMES = {
     "fit": "fitting",
     "tune": "tuning",
     "pretrain": "pretraining",
+    "distill": "compress",
     "zeroshot": "zero_shot",
     "load": "predict",
     "Predictor": "predict",
@@ -57,6 +61,7 @@ _HOMES = {
     "RatingScale": "scale",
     "FitConfig": "config",
     "PretrainConfig": "config",
+    "DistillConfig": "config",
     "RatingEstimator": "estimator",
     "RatecastError": "errors",
 }

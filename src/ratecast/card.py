@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ratecast.evaluate.contest import Contest
-from ratecast.model.store import Manifest
+from ratecast.model.store import CARD_FILE, Manifest
 
 
 def write_card(
@@ -55,7 +55,7 @@ def write_card(
         "```",
         "",
     ]
-    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    (folder / CARD_FILE).write_text("\n".join(lines), encoding="utf-8")
 
 
 def _worth(contest: Contest | None) -> list[str]:

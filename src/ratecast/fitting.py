@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from ratecast.model.store import check_target, new_folder
 from ratecast.predict import Predictor, load
 from ratecast.pretraining import Pretraining, pretrain_texts
 from ratecast.pretraining.folder import FACTS_FILE
+from ratecast.processors import available_processors
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
@@ -98,7 +98,7 @@ def prepare_job(
     clock = Clock(started=started, budget_seconds=config.time_budget_seconds)
     if clock.can_finetune:
         torch = require("torch", "train", "fitting a model")
-        torch.set_num_threads(config.threads or os.cpu_count() or 1)
+        torch.set_num_threads(config.threads or available_processors())
     loaded = _load(source, texts, ratings, weights, config)
     for line in loaded.report.lines():
         reporter.tell(line)

@@ -13,16 +13,24 @@ from ratecast.evaluate.page import write_page
 from ratecast.evaluate.report import CurvePoint, write_report
 from ratecast.job import Job
 from ratecast.model.learned import save_learned
-from ratecast.model.store import Component, Manifest, create_component, package_versions, write_json, write_manifest
-from ratecast.predict import METRICS_FILE
+from ratecast.model.store import (
+    METRICS_FILE,
+    Component,
+    Manifest,
+    create_component,
+    package_versions,
+    write_json,
+    write_manifest,
+)
 from ratecast.verdict import GRAPH, Verdict, reading
 
 if TYPE_CHECKING:
     from ratecast.train.finetune import FineTuned
+    from ratecast.train.loop import TrainingResult
 
-_PACKAGES: Final = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy", "scikit-learn")
+PACKAGES: Final = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy", "scikit-learn")
 
-_READ: Final = ("text", "rating", "title", "user", "item", "category")
+READ: Final = ("text", "rating", "title", "user", "item", "category")
 """Columns that predicting and evaluating read too, by role."""
 
 
@@ -44,16 +52,27 @@ def write_components(
         chain=stack.chain,
         baselines=tuple(baselines),
         about=_about(job, tuned if exported else None),
-        columns={role: name for role, name in job.report.columns.roles().items() if role in _READ},
+        columns={role: name for role, name in job.report.columns.roles().items() if role in READ},
     )
     write_manifest(new, manifest)
     return manifest
 
 
 def write_documents(
-    new: Path, manifest: Manifest, job: Job, tuned: "FineTuned | None", *, verdict: Verdict, notes: Sequence[str]
+    new: Path,
+    manifest: Manifest,
+    job: Job,
+    tuned: "FineTuned | None",
+    *,
+    verdict: Verdict,
+    notes: Sequence[str],
+    result: "TrainingResult | None" = None,
 ) -> None:
-    """Write settings, metrics, the division of the reviews, the model card, the report and what else the job brings."""
+    """Write settings, metrics, the division of the reviews, the model card, the report and what else the job brings.
+
+    ``result`` tells how training went where no fine-tuned backbone does.
+    """
+    result = result if tuned is None else tuned.result
     assessment = verdict.assessment
     write_json(new / "config.json", (job.config if tuned is None else tuned.config).to_mapping())
     write_json(new / "data.json", job.report.to_json())
@@ -67,7 +86,7 @@ def write_documents(
         "members": {name: {"rmse": rmse} for name, rmse in verdict.members.items()},
         "coverage": None if assessment.coverage is None else assessment.coverage.to_json(),
         "tuned_qwk": assessment.tuned_qwk,
-        "training": None if tuned is None else asdict(tuned.result),
+        "training": None if result is None else asdict(result),
         "ensemble": None if tuned is None or tuned.ensemble is None else asdict(tuned.ensemble),
         "notes": list(notes),
     }
@@ -79,7 +98,7 @@ def write_documents(
         contest=assessment.contest,
         ratings=assessment.ratings,
         probabilities=assessment.probabilities,
-        learning_curve=[] if tuned is None else [_curve_point(point) for point in tuned.result.curve],
+        learning_curve=[] if result is None else [_curve_point(point) for point in result.curve],
         data_report_lines=job.report.lines(),
         notes=notes,
     )
@@ -109,7 +128,7 @@ def _about(job: Job, tuned: "FineTuned | None") -> dict[str, Any]:
         "optimise": job.config.answer.optimise,
         "seed": job.config.seed,
         "fingerprint": job.fingerprint,
-        "versions": package_versions(*_PACKAGES),
+        "versions": package_versions(*PACKAGES),
     }
 
 

@@ -23,13 +23,13 @@ from ratecast.data.used import Kind
 from ratecast.errors import ModelFolderError
 from ratecast.evaluate.contest import Contest
 from ratecast.model.graph import OnnxGraph
-from ratecast.model.store import Component, Manifest, read_manifest, verify
+from ratecast.model.static import STATIC, StaticModel
+from ratecast.model.store import METRICS_FILE, Component, Manifest, read_manifest, verify
 from ratecast.progress import Reporter
 from ratecast.records import Predictions, Review, Reviews
 from ratecast.scale import FloatArray, RatingScale
-from ratecast.text.unknown import MUCH_OF_ONE, unknown_fractions
+from ratecast.text.unknown import MUCH_OF_ONE
 
-METRICS_FILE: Final = "metrics.json"
 NO_RATINGS: Final = "none"
 """What a model folder says of the ratings that it has seen if there were none."""
 Found = TypeVar("Found")
@@ -48,16 +48,18 @@ class Predictor:
     Args:
         folder: the model folder.
         manifest: what its ``model.json`` holds.
-        threads: processor threads; all cores by default.
+        threads: processor threads; one for each processor that this process may use by default.
+        device: what networks compute on, "cpu" or "cuda".
 
     Raises:
+        ConfigError: if the device is unknown or cannot be used here.
         ModelFolderError: if a file that is needed is missing or damaged, or the chain is of no kind that is known.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None, device: str = "cpu") -> None:
         self.folder = folder
         self.manifest = manifest
-        self._threads = threads
+        self._threads, self._device = threads, device
         kinds = [manifest.component(name).kind for name in manifest.chain]
         if kinds[:1] not in (["blend"], ["cascade"]) or kinds[1:] not in ([], ["effects"]):
             raise ModelFolderError(
@@ -244,10 +246,9 @@ class Predictor:
         for name in names:
             member = self._members[name]
             if isinstance(member, OnnxGraph):
-                found[name], shortened = member.explained(texts, reporter)
+                found[name], shortened, unknown = member.explained(texts, reporter)
                 note = (f"the middle of the text was left out: {member.encoder.settings.describe()} are read",)
                 notes = [note if is_short else () for is_short in shortened]
-                unknown = unknown_fractions(member.encoder.tokenizer, texts)
                 notes = [_with_unknown(note, fraction) for note, fraction in zip(notes, unknown, strict=True)]
             else:
                 found[name] = member.probabilities(texts)
@@ -268,29 +269,33 @@ class Predictor:
         verify(self.folder, component)
         return component
 
-    def _load(self, component: Component) -> OnnxGraph | LinearTextModel | ConstantModel:
+    def _load(self, component: Component) -> OnnxGraph | LinearTextModel | ConstantModel | StaticModel:
         files = list(component.files)
         if component.kind == "onnx":
-            return OnnxGraph.load(self.folder, component, len(self.scale), self._threads)
+            return OnnxGraph.load(self.folder, component, len(self.scale), self._threads, self._device)
         if component.kind == "constant":
             return ConstantModel.load(self.folder, files, self.scale)
         if component.kind == "linear":
             return LinearTextModel.load(self.folder, files, self.scale)
+        if component.kind == STATIC:
+            return StaticModel.load(self.folder, files, len(self.scale))
         raise ModelFolderError(f"{self.folder} has a component of the unknown kind {component.kind!r}; upgrade ratecast")
 
 
-def load(folder: str | Path, *, threads: int | None = None) -> Predictor:
+def load(folder: str | Path, *, threads: int | None = None, device: str = "cpu") -> Predictor:
     """Load a model from its folder.
 
     Args:
         folder: what ``ratecast fit`` or `ratecast.fit` wrote.
-        threads: processor threads; all cores by default.
+        threads: processor threads; one for each processor that this process may use by default.
+        device: what networks compute on: "cpu", or "cuda" where ``onnxruntime-gpu`` is installed in place of ``onnxruntime``.
 
     Raises:
+        ConfigError: if the device is unknown or cannot be used here.
         ModelFolderError: if it is no model folder, or damaged, incomplete or of a newer format.
     """
     path = Path(folder)
-    return Predictor(path, read_manifest(path), threads)
+    return Predictor(path, read_manifest(path), threads, device)
 
 
 def _with_unknown(notes: tuple[str, ...], fraction: float) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """A model folder without any rated review: the ratings are those that a language model's words say."""
 
-import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from ratecast.data import Source, stream_texts
 from ratecast.errors import ConfigError, DataError, ScaleError, require
 from ratecast.model.learned import save_learned
 from ratecast.model.store import (
+    METRICS_FILE,
     Manifest,
     check_target,
     create_component,
@@ -25,7 +25,8 @@ from ratecast.model.store import (
     write_json,
     write_manifest,
 )
-from ratecast.predict import METRICS_FILE, NO_RATINGS, Predictor, load
+from ratecast.predict import NO_RATINGS, Predictor, load
+from ratecast.processors import available_processors
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.verdict import GRAPH
@@ -87,7 +88,7 @@ def zeroshot(
     shares = level_shares(prior, scale)
     check_target(folder)
     torch = require("torch", "train", "making a model")
-    torch.set_num_threads(chosen.threads or os.cpu_count() or 1)
+    torch.set_num_threads(chosen.threads or available_processors())
     from ratecast.model.prompting import MASK, check_prompt, load_likeness, load_prompted
     from ratecast.train.network import create_rater
     from ratecast.train.precision import choose_precision

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ratecast.errors import DataError, RatecastError, ScaleError
-from ratecast.evaluate.contest import Contest, Entry, run_contest
+from ratecast.evaluate.contest import TEACHER, Contest, Entry, run_contest
 from ratecast.scale import FloatArray, RatingScale
 
 STARS = RatingScale.parse("1..5")
@@ -177,3 +177,15 @@ def test_a_name_that_is_a_proper_name_has_no_article() -> None:
     found = run_contest(ratings, {"constant": np.full((200, 5), 0.2), "MiniLM": model}, STARS, model="MiniLM")
     assert found.verdict().startswith("MiniLM beats every baseline.")
     assert isinstance(found.model, Entry)
+
+
+def test_a_teacher_is_no_baseline_to_beat() -> None:
+    ratings, good = drawn(400, 0.4)
+    entries = {"constant": np.full((400, 5), 0.2), TEACHER: good, "student": 0.8 * good + 0.04}
+    found = run_contest(ratings, entries, STARS, model="student")
+    assert [entry.name for entry in found.rivals] == ["constant"]
+    assert found.outcome == "better"
+    assert found.differences[TEACHER].difference > 0
+    assert found.verdict().startswith("The student beats every baseline. Against the strongest, constant")
+    assert f" Against its teacher it has {found.differences[TEACHER].summary(STARS)}." in found.verdict()
+    assert Contest.from_json(found.to_json()).verdict() == found.verdict()

@@ -1,6 +1,8 @@
 """The exported graph against torch."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,9 @@ from ratecast.model.graph import OnnxGraph
 from ratecast.model.heads import HEADS, Head, create_head
 from ratecast.model.rater import Rater, torch_probabilities
 from ratecast.model.store import Component
+from ratecast.progress import Advance, SilentReporter
 from ratecast.scale import RatingScale
+from ratecast.text.unknown import unknown_fractions
 
 SCALE = RatingScale.parse("1..5")
 TEXTS = ["good food", "", "the " * 400, "bad awful room", "😀 مرحبا", "\x00", "never again with the staff of the hotel"]
@@ -115,3 +119,48 @@ def test_broken_graph_is_told(exported: tuple[Rater, Path, Component], tmp_path:
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(ModelFolderError, match="ONNX Runtime cannot load"):
         OnnxGraph.load(tmp_path, component, 5)
+
+
+def test_parts_that_are_tokenised_ahead_come_in_order(
+    exported: tuple[Rater, Path, Component], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder, component = exported
+    graph = OnnxGraph.load(folder, component, 5)
+    texts = [*TEXTS, *(f"good {'bad ' * number}" for number in range(20))]
+    together = graph.explained(texts)
+    monkeypatch.setattr("ratecast.model.graph._AT_ONCE", 4)
+    told: list[int] = []
+    apart = graph.explained(texts, CountingReporter(told))
+    np.testing.assert_allclose(apart.probabilities, together.probabilities, atol=1e-6)
+    np.testing.assert_array_equal(apart.shortened, together.shortened)
+    np.testing.assert_array_equal(apart.unknown, together.unknown)
+    assert together.probabilities[:, 0].std() > 1e-4
+    assert sum(told) == len(texts)
+
+
+class CountingReporter(SilentReporter):
+    """Keeps the numbers of texts that were told."""
+
+    def __init__(self, told: list[int]) -> None:
+        self._told = told
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        yield lambda units, note: self._told.append(units)
+
+
+def test_a_failure_to_tokenise_reaches_the_caller(
+    exported: tuple[Rater, Path, Component], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder, component = exported
+    graph = OnnxGraph.load(folder, component, 5)
+    monkeypatch.setattr("ratecast.model.graph._AT_ONCE", 2)
+    with pytest.raises(TypeError):
+        graph.probabilities(["good", "bad", "fine", None])  # type: ignore[list-item]
+
+
+def test_unknown_shares_are_those_of_the_whole_text(exported: tuple[Rater, Path, Component]) -> None:
+    _, folder, component = exported
+    graph = OnnxGraph.load(folder, component, 5)
+    texts = ["good food", "", "😀 مرحبا", "good 😀"]
+    np.testing.assert_allclose(graph.explained(texts).unknown, unknown_fractions(graph.encoder.tokenizer, texts))

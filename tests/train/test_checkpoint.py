@@ -45,6 +45,8 @@ def written_thesaurus(folder: Path) -> str:
         {"trained_layers": 0},
         {"head": "regression"},
         {"head": "coral"},
+        {"optimizer": "sgd"},
+        {"optimizer": "adafactor"},
         STRENGTHENED,
         STRENGTHENED | {"trained_layers": 1, "head": "regression"},
         {"word_deletion": 0.2, "synonyms": 0.3, "batch_reviews": 30},  # eight steps to a pass: others are drawn in each session

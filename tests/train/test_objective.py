@@ -26,7 +26,7 @@ Made = tuple[Network, RatedTexts]
 
 @pytest.fixture
 def made(tiny_backbone: Path) -> Callable[..., Made]:
-    def make(head: str = "softmax", targets: FloatArray | None = None, target_weight: float = 0.5) -> Made:
+    def make(head: str = "softmax", targets: FloatArray | None = None, target_weight: float | FloatArray = 0.5) -> Made:
         backbone = load_backbone(BackboneConfig(backbone=str(tiny_backbone), max_tokens=16))
         rater = Rater(backbone.model, create_head(head, 32, SCALE, RATINGS, dropout=0.4), pooling="mean").train()
         torch.nn.init.normal_(rater.head.linear.weight, std=0.3)
@@ -87,16 +87,18 @@ def test_r_drop_adds_the_symmetric_divergence_of_scipy(made: Callable[..., Made]
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_soft_targets_are_mixed_in(made: Callable[..., Made], head: str) -> None:
+@pytest.mark.parametrize("weight", [0.25, np.array([1.0, 0.0, 0.5, 0.25])], ids=["one", "each"])
+def test_soft_targets_are_mixed_in(made: Callable[..., Made], head: str, weight: float | FloatArray) -> None:
     targets = np.random.default_rng(0).dirichlet(np.ones(5), 4)
-    one = made(head, targets, 0.25)
+    one = made(head, targets, weight)
     torch.manual_seed(1)
     output = outputs_of(one, 1)[0]
     probabilities = one[0].rater.head.probabilities(output).detach().double().numpy()
     hard = one[0].rater.head.loss(output, torch.as_tensor(RATINGS[ROWS])).detach().numpy()
     torch.manual_seed(1)
     (found,) = losses_of(one)
-    expected = 0.75 * hard + 0.25 * rel_entr(targets[ROWS], probabilities.clip(1e-12)).sum(1)
+    share = np.broadcast_to(weight, 4)[ROWS]
+    expected = (1 - share) * hard + share * rel_entr(targets[ROWS], probabilities.clip(1e-12)).sum(1)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4)
 
 

@@ -1,5 +1,7 @@
 """The optimiser's groups and the learning rate's course."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +9,19 @@ import pytest
 import torch
 from transformers import AutoModel, LlamaConfig, get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from ratecast.config import BackboneConfig, TrainConfig
+from ratecast.config import BackboneConfig, FitConfig, TrainConfig
 from ratecast.model.backbone import load_backbone, set_trained
 from ratecast.model.heads import create_head
 from ratecast.model.rater import Rater
 from ratecast.scale import RatingScale
-from ratecast.train.optim import create_optimizer, learning_rates, schedule, set_learning_rates
+from ratecast.train.optim import (
+    RULES,
+    create_optimizer,
+    learning_rates,
+    schedule,
+    set_learning_rates,
+    with_learning_rate,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +50,29 @@ def test_only_trained_matrices_decay(tiny_backbone: Path) -> None:
     assert inside == {id(weight) for weight in rater.parameters() if weight.requires_grad}
     set_learning_rates(optimizer, TrainConfig(schedule="constant"), 0.5)
     assert {group["lr"] for group in optimizer.param_groups} == {1e-4, 1e-3}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_optimizer_takes_its_own_step(tiny_backbone: Path, name: str) -> None:
+    backbone = load_backbone(BackboneConfig(backbone=str(tiny_backbone), max_tokens=16))
+    head = create_head("softmax", 32, RatingScale.parse("1..5"), np.array([1.0, 5.0]))
+    rater = Rater(backbone.model, head, pooling="mean")
+    config = with_learning_rate(FitConfig().with_values(optimizer=name, weight_decay=0.0)).train
+    optimizer = create_optimizer(rater, config)
+    peers: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adamw": torch.optim.AdamW,
+        "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+        "adafactor": torch.optim.Adafactor,
+    }
+    weight = rater.backbone.get_parameter("encoder.layer.1.output.dense.weight")
+    expected = weight.detach().clone().requires_grad_()
+    peer = peers[name]([{"params": [expected], "lr": config.learning_rate, "weight_decay": 0.0}])
+    for seed in range(3):
+        weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+        expected.grad = weight.grad.clone()
+        optimizer.step()
+        peer.step()
+    torch.testing.assert_close(weight, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_layer_rates_by_name(tiny_backbone: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_step_trains_the_pooling_of_windows(pooling: str, names: set[str], tin
 def test_the_pooling_of_windows_learns_as_fast_as_the_head(tiny_backbone: Path) -> None:
     rater, _, config = network_of(tiny_backbone)
     rates = learning_rates(rater, config.train, 0.5)
-    assert rates["windows.query"] == rates["windows.place"] == config.train.head_learning_rate
+    assert rates["windows.query"] == rates["windows.place"] == rates["head.linear.weight"] == 1e-3
 
 
 def test_a_plan_counts_the_tokens_of_all_windows() -> None:

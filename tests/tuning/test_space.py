@@ -9,7 +9,7 @@ from ratecast.config import FitConfig
 from ratecast.errors import ConfigError
 from ratecast.model.adapters import METHODS
 from ratecast.model.heads import HEADS
-from ratecast.train.optim import with_learning_rate
+from ratecast.train.optim import RULES, with_learning_rate
 from ratecast.tuning.space import fixed_settings, flat, search_space
 
 EVERY = {
@@ -39,6 +39,14 @@ def test_added_weights_have_learning_rates_of_their_own(tune: str) -> None:
     where = space["learning_rate"]
     assert where.low < config.train.learning_rate < where.high
     assert where.high > space_of()["learning_rate"].high
+
+
+@pytest.mark.parametrize("optimizer", RULES)
+@pytest.mark.parametrize("tune", ["full", "lora"])
+def test_each_optimizer_is_searched_around_its_own_rates(optimizer: str, tune: str) -> None:
+    space, config = space_of(optimizer=optimizer, tune=tune), FitConfig().with_values(optimizer=optimizer, tune=tune)
+    for name in ("learning_rate", "head_learning_rate"):
+        assert space[name].low < flat(with_learning_rate(config))[name] < space[name].high
 
 
 def test_every_corner_is_a_valid_configuration() -> None:

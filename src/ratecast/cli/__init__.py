@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 COMMANDS: Final = (
-    *("fit", "tune", "pretrain", "prune-vocabulary", "zeroshot"),
+    *("fit", "tune", "pretrain", "distill", "prune-vocabulary", "zeroshot"),
     *("evaluate", "compare", "predict", "inspect", "harvest", "sample"),
     "feedback",
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from ratecast.config import FitConfig, PretrainConfig, Settings
+from ratecast.config import DistillConfig, FitConfig, PretrainConfig, Settings
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -26,6 +26,7 @@ TITLES: Final[dict[str | type[Settings], str]] = {
     "track": "Tracking",
     FitConfig: "Whole run",
     PretrainConfig: "Pretraining",
+    DistillConfig: "Smaller model",
 }
 """Heading under which ``--help`` shows the settings of each stage, and those that are of no stage."""
 

@@ -176,16 +176,22 @@ def _renumber(settings: Any, new: dict[int, int]) -> None:
         setattr(settings, name, found if isinstance(getattr(settings, name), list) else found[0])
 
 
+def configured_ids(model: Any) -> set[int]:
+    """Ids of tokens that a model's configuration speaks of, and those before a padding token at the beginning."""
+    config = model.config
+    found = {
+        number for settings in (config, config.get_text_config()) for _, ids in _special_settings(settings) for number in ids
+    }
+    return found | _up_to(config.pad_token_id)
+
+
 def _special(loaded: "Pretrained") -> set[int]:
     """Ids that the tokenizer or the configuration speak of, and those before a padding token at the beginning."""
-    config = loaded.model.config
-    found = set(loaded.tokenizer.all_special_ids)
-    for settings in (config, config.get_text_config()):
-        found |= {number for _name, ids in _special_settings(settings) for number in ids}
-    for pad in (config.pad_token_id, loaded.tokenizer.pad_token_id):
-        if pad is not None and pad < _FIRST_TOKENS:
-            found |= set(range(pad + 1))
-    return found
+    return {*loaded.tokenizer.all_special_ids, *configured_ids(loaded.model), *_up_to(loaded.tokenizer.pad_token_id)}
+
+
+def _up_to(pad: int | None) -> set[int]:
+    return set(range(pad + 1)) if pad is not None and pad < _FIRST_TOKENS else set()
 
 
 def _pieces(texts: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ratecast.config.adapter import AdapterConfig, TuneName
+from ratecast.config.distill import DistillConfig
 from ratecast.config.few import FewLabelsConfig
 from ratecast.config.pretrain import PretrainConfig
 from ratecast.config.settings import Settings, setting_names
@@ -35,6 +36,7 @@ __all__ = [
     "BackboneConfig",
     "ClassWeights",
     "ColumnsConfig",
+    "DistillConfig",
     "FewLabelsConfig",
     "FitConfig",
     "Optimise",

@@ -100,10 +100,14 @@ class BackboneConfig:
 class TrainConfig:
     """The training loop."""
 
+    optimizer: Literal["adamw", "sgd", "adafactor"] = "adamw"
+    """Rule by which weights are changed: adamw, sgd (with Nesterov's momentum) or adafactor. The latter two remember less: one
+    number for each weight, and hardly any, in place of two."""
     learning_rate: float | None = None
-    """Peak learning rate of the backbone, or of what is added to it; by default 1e-4, and with tune the method's own."""
-    head_learning_rate: float = 1e-3
-    """Peak learning rate of the head."""
+    """Peak learning rate of the backbone, or of what is added to it; by default the optimizer's own (adamw 1e-4), and with tune
+    the method's own."""
+    head_learning_rate: float | None = None
+    """Peak learning rate of the head; by default the optimizer's own (adamw 1e-3)."""
     epochs: float | None = None
     """Passes over the training reviews, at most. By default 3 over many reviews, up to 10 over few."""
     steps: int | None = None

@@ -69,6 +69,10 @@ _POSITIVE: Final = frozenset(
         "alpha",
         "virtual_tokens",
         "bottleneck_width",
+        "kept_layers",
+        "kept_heads",
+        "kept_neurons",
+        "most_unlabelled",
     )
 )
 _NOT_NEGATIVE: Final = frozenset(

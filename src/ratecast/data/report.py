@@ -77,7 +77,7 @@ class DataReport:
             found.append(_line("uses", ", ".join(f"{name} ({what})" for name, what in self.uses.items())))
         if self.scale is not None:
             found.append(_line("scale", self.scale.describe()))
-            found += _histogram(self.rating_counts)
+            found += _histogram(self.rating_counts) if self.rating_counts else []
         if self.conflicting_texts:
             what = counted(self.conflicting_texts, "text occurs", "texts occur")
             found.append(_line("conflicts", f"{what} with different ratings (kept)"))

@@ -15,6 +15,9 @@ from ratecast.scale import IntArray, RatingScale
 Outcome = Literal["better", "unclear", "worse", "alone"]
 """What a contest says of the model: it beats every baseline; ahead of all, but not clearly of each; behind one; no baseline."""
 
+TEACHER: Final = "teacher"
+"""Name of the entry that a smaller model learned from."""
+
 FEW_REVIEWS: Final = 100
 """With fewer test reviews the verdict says how few they are."""
 
@@ -140,9 +143,14 @@ class Contest(Standings):
         return self.entries[:-1]
 
     @property
+    def rivals(self) -> tuple[Entry, ...]:
+        """The baselines without the model's teacher: a smaller model is not expected to beat what it learned from."""
+        return tuple(entry for entry in self.baselines if entry.name != TEACHER)
+
+    @property
     def strongest(self) -> Entry | None:
-        """The baseline with the lowest RMSE; None without baselines."""
-        return min(self.baselines, key=lambda entry: entry.metrics.rmse, default=None)
+        """The baseline with the lowest RMSE, the teacher apart; None without baselines."""
+        return min(self.rivals, key=lambda entry: entry.metrics.rmse, default=None)
 
     @property
     def outcome(self) -> Outcome:
@@ -151,16 +159,20 @@ class Contest(Standings):
             return "alone"
         if self.model.metrics.rmse >= self.strongest.metrics.rmse:
             return "worse"
-        return "better" if all(difference.is_better for difference in self.differences.values()) else "unclear"
+        return "better" if all(self.differences[entry.name].is_better for entry in self.rivals) else "unclear"
 
     def verdict(self) -> str:
         """A plain sentence or two: does the model beat every baseline by RMSE, and if not, what could help."""
         reviews = self.model.metrics.reviews
+        found = f"{self._finding()}{self._beside_teacher()}"
         if reviews >= FEW_REVIEWS:
-            return self._finding()
-        return (
-            f"{self._finding()} Only {reviews} {'review was' if reviews == 1 else 'reviews were'} tested; read this with care."
-        )
+            return found
+        return f"{found} Only {reviews} {'review was' if reviews == 1 else 'reviews were'} tested; read this with care."
+
+    def _beside_teacher(self) -> str:
+        if TEACHER not in self.differences:
+            return ""
+        return f" Against its teacher it has {self.differences[TEACHER].summary(self.scale)}."
 
     def _finding(self) -> str:
         name, rmse = _subject(self.model.name), self._rmse(self.model)
@@ -172,7 +184,7 @@ class Contest(Standings):
         if self.outcome == "better":
             return f"{name} beats every baseline. Against the strongest, {rival}, it has {summary}."
         if self.outcome == "unclear":
-            level = ", ".join(other for other, difference in self.differences.items() if not difference.is_better)
+            level = ", ".join(one.name for one in self.rivals if not self.differences[one.name].is_better)
             lead = "" if level == rival else f" Not clearly beaten: {level}."
             return (
                 f"{name} is ahead of every baseline, but not clearly: against the strongest, {rival}, it has {summary}.{lead}"

@@ -30,6 +30,8 @@ from ratecast.scale import RatingScale
 
 FORMAT_VERSION: Final = 1
 MANIFEST: Final = "model.json"
+METRICS_FILE: Final = "metrics.json"
+CARD_FILE: Final = "README.md"
 
 
 @dataclass(frozen=True, kw_only=True)

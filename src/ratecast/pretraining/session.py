@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +22,7 @@ from ratecast.pretraining.folder import BACKBONE, write_curve, write_facts
 from ratecast.pretraining.language import LanguageModel, load_language
 from ratecast.pretraining.learner import PretrainingLearner, PretrainingPlan, loop_settings
 from ratecast.pretraining.objectives import OBJECTIVES, PretrainingObjective, create_objective
+from ratecast.processors import available_processors
 from ratecast.progress import Reporter
 from ratecast.text.unknown import fraction_warning, unknown_id
 from ratecast.train.checkpoint import CHECKPOINT_FILE, load_tensors
@@ -76,7 +76,7 @@ class Session:
 
     def _written(self, texts: Texts, stamp: str) -> Pretraining:
         wanted_trackers(self._config.track)
-        torch.set_num_threads(self._config.threads or os.cpu_count() or 1)
+        torch.set_num_threads(self._config.threads or available_processors())
         torch.manual_seed(self._config.seed)
         try:
             prepared = self._prepared(texts, stamp)

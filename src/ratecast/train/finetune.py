@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sam
 from ratecast.train.precision import choose_precision
 from ratecast.train.probe import fit_probe
 from ratecast.train.reinitialise import reinitialise, top_layers
+from ratecast.train.taught import Taught
 from ratecast.train.weights import review_weights
 
 _PROBE_REVIEWS: Final = 10_000
@@ -91,6 +92,7 @@ def finetune(
     reviews_after: int,
     seconds_after: float = 0.0,
     judged: str = "test",
+    taught: Taught | None = None,
 ) -> FineTuned | None:
     """Fine-tune the configured backbone; with an ensemble, one network for each member and one that learns from them.
 
@@ -103,6 +105,7 @@ def finetune(
             random, where that would take more than a fifth of it.
         seconds_after: what each of them takes besides the backbone, in seconds.
         judged: the part that the untrained backbone is judged on.
+        taught: what a teacher says of the training reviews; None without one.
 
     Returns:
         None if the time is too short to be worth a start.
@@ -116,7 +119,14 @@ def finetune(
     torch.manual_seed(run.config.seed)
     run = replace(run, config=with_learning_rate(run.config))
     tuning = _Tuning(
-        parts, scale, run, time_left, reviews_after=reviews_after, seconds_after=seconds_after, paraphrases=paraphrases
+        parts,
+        scale,
+        run,
+        time_left,
+        reviews_after=reviews_after,
+        seconds_after=seconds_after,
+        paraphrases=paraphrases,
+        taught=taught,
     )
     if tuning.plan.reviews == 0:
         return None
@@ -161,6 +171,7 @@ class _Tuning:
         reviews_after: int,
         seconds_after: float,
         paraphrases: list[str | None] | None,
+        taught: Taught | None,
     ) -> None:
         self._time_left, self._reviews_after, self._seconds_after = time_left, reviews_after, seconds_after
         self.judged = len(parts.get("test", ()))
@@ -179,10 +190,12 @@ class _Tuning:
             return
         self._run = replace(run, config=self.plan.resolve(run.config), plan=self.plan)
         self._backbone = replace(self._backbone, encoder=self._backbone.encoder.limited(self.plan.max_tokens))
-        chosen = np.random.default_rng(run.config.seed).permutation(len(parts["train"]))[: self.plan.reviews]
+        chosen = np.sort(np.random.default_rng(run.config.seed).permutation(len(parts["train"]))[: self.plan.reviews])
         validation = parts["validation"].take(stopping_rows(len(parts["validation"])))
-        self._parts = {"train": parts["train"].take(np.sort(chosen)), "validation": validation}
-        self._paraphrases = None if paraphrases is None else [paraphrases[row] for row in np.sort(chosen)]
+        self._parts = {"train": parts["train"].take(chosen), "validation": validation}
+        self._paraphrases = None if paraphrases is None else [paraphrases[row] for row in chosen]
+        self._targets = None if taught is None else taught.targets[chosen]
+        self._target_weight: float | FloatArray = 0.5 if taught is None else taught.target_weights()[chosen]
         self._texts = {name: self._backbone.encoder.encode(part.joined()) for name, part in self._parts.items()}
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
         self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
@@ -244,7 +257,7 @@ class _Tuning:
             validation = self._encoded["validation"].vectors
             before = head_probabilities(self._rater, validation) if judged is None else self._before(judged)
         before_seconds = time.monotonic() - started
-        targets, ensemble = self._taught() if self._members else (None, None)
+        targets, ensemble = self._taught() if self._members else (self._targets, None)
         trained = self._train(self._run if ensemble is None else self._renewed(self._members), networks=1, targets=targets)
         return FineTuned(
             rater=self._rater,
@@ -325,7 +338,8 @@ class _Tuning:
         if self._frozen:
             reviews = {name: replace(part, encoded=self._encoded[name]) for name, part in reviews.items()}
         augmented = self._augmented(run.config.seed)
-        reviews["train"] = replace(reviews["train"], weights=self._weights, augmented=augmented, targets=targets)
+        given: dict[str, Any] = {"weights": self._weights, "targets": targets, "target_weight": self._target_weight}
+        reviews["train"] = replace(reviews["train"], augmented=augmented, **given)
         hidden = self._encoded["train"].hidden
         network = Network(
             self._rater,

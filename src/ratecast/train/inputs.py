@@ -27,7 +27,8 @@ class RatedTexts:
         weights: how much each review counts, as `review_weights` gives it.
         encoded: outputs of layers that are not trained; None where all are.
         targets: level probabilities to learn besides the ratings, such as an ensemble's, shape ``(review, level)``.
-        target_weight: weight of the divergence from them in the loss; the ratings' has the rest of 1.
+        target_weight: weight of the divergence from them in the loss, for all reviews or for each; the ratings' has the rest
+            of 1.
         augmented: gives the texts of each pass, in place of ``texts``; only where no layer's outputs are stored.
 
     Raises:
@@ -39,7 +40,7 @@ class RatedTexts:
     weights: FloatArray | None = None
     encoded: Encoded | None = None
     targets: FloatArray | None = None
-    target_weight: float = 0.5
+    target_weight: float | FloatArray = 0.5
     augmented: AugmentedTexts | None = None
 
     def __post_init__(self) -> None:

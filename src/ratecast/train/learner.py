@@ -116,7 +116,7 @@ class RatingLearner:
         return max(1, self._steps_per_epoch // self.config.train.evaluations_per_epoch)
 
     def create_optimizer(self) -> torch.optim.Optimizer:
-        """AdamW."""
+        """The configured one."""
         return create_optimizer(self.rated.rater, self.config.train, self.config.strengthen.layer_decay)
 
     def before_step(self, progress: float) -> None:

@@ -17,7 +17,7 @@ from ratecast.train.average import averaged, started_average, update_average
 from ratecast.train.checkpoint import CHECKPOINT_FILE, TrainingState, load_checkpoint, save_checkpoint
 from ratecast.train.learner import Learner
 from ratecast.train.memory import kept_memory
-from ratecast.train.optim import LEARNING_RATE, set_learning_rates, trained_weights
+from ratecast.train.optim import RULES, set_learning_rates, trained_weights
 
 _TICKS = 1000
 _LEAST_PATIENCE = 4
@@ -91,6 +91,10 @@ class Run:
     def within(self, allowed_seconds: float | None) -> "Run":
         """The same run with a limit on the time for training."""
         return replace(self, allowed_seconds=allowed_seconds)
+
+    def with_config(self, config: FitConfig) -> "Run":
+        """The same run with other settings."""
+        return replace(self, config=config)
 
 
 def train(learner: Learner, run: Run) -> TrainingResult:
@@ -235,10 +239,8 @@ class _Loop:
             state.keep_best(self._weights, score)
         state.seconds = time.monotonic() - self._started
         point = {"step": state.step, "seconds": state.seconds, "training_loss": self._losses.take()}
-        state.curve.append(
-            point
-            | {curve_key(self._learner.measure): score, "learning_rate": factor * (self._config.learning_rate or LEARNING_RATE)}
-        )
+        peak = self._config.learning_rate or RULES[self._config.optimizer].learning_rate
+        state.curve.append(point | {curve_key(self._learner.measure): score, "learning_rate": factor * peak})
         if state.step:
             loss = f"training loss {point['training_loss']:.3f}"
             found = f"{self._learner.measure} {shown_score(score)}"

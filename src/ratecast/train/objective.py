@@ -59,7 +59,9 @@ class Objective:
             if targets.shape[1] != len(head.scale):
                 raise ShapeError(f"found targets of {targets.shape[1]} levels, expected the scale's {len(head.scale)}")
             soft = divergence(targets.repeat(samples, 1), head.probabilities(output))
-            losses = (1 - reviews.target_weight) * losses + reviews.target_weight * soft
+            given = np.broadcast_to(reviews.target_weight, len(reviews))[rows]
+            share = torch.as_tensor(given, dtype=output.dtype, device=output.device).repeat(samples)
+            losses = (1 - share) * losses + share * soft
         losses = losses.view(samples, -1).mean(0)
         if self._config.r_drop:
             first, second = head.probabilities(output).view(samples, len(ratings), -1)[:2]

@@ -1,8 +1,10 @@
 """The optimiser and the course of its learning rate."""
 
 import math
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -13,39 +15,72 @@ from ratecast.model.backbone import transformer_layers
 from ratecast.model.rater import Rater
 
 PEAK: Final = "peak_learning_rate"
-LEARNING_RATE: Final = 1e-4
-"""Peak learning rate of the backbone's own weights where the settings give none."""
+Groups = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A rule by which weights are changed.
+
+    Attributes:
+        create: makes the optimiser of groups of weights, each with its learning rate ``lr`` and its ``weight_decay``.
+        learning_rate: peak of the backbone's own weights where the settings give none.
+        head_learning_rate: peak of the head, which starts untrained, where the settings give none.
+    """
+
+    create: Callable[[Groups], torch.optim.Optimizer]
+    learning_rate: float
+    head_learning_rate: float
+
+
+def _sgd(groups: Groups) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, momentum=0.9, nesterov=True, fused=True)
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    "adamw": Rule(create=partial(torch.optim.AdamW, fused=True), learning_rate=1e-4, head_learning_rate=1e-3),
+    "sgd": Rule(create=_sgd, learning_rate=3e-2, head_learning_rate=3e-2),
+    # Its rates are shares of the weights' own size, which in MiniLM is about 0.04: so the steps are as large as AdamW's.
+    "adafactor": Rule(create=torch.optim.Adafactor, learning_rate=2.5e-3, head_learning_rate=2.5e-2),
+}
+"""AdamW: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization"; SGD with the momentum of Sutskever et al. 2013, "On
+the importance of initialization and momentum in deep learning"; Adafactor: Shazeer & Stern 2018, "Adafactor: Adaptive Learning
+Rates with Sublinear Memory Cost"."""
 
 
 def with_learning_rate(config: FitConfig) -> FitConfig:
-    """The settings with the learning rate filled in that suits the weights that are trained.
+    """The settings with the learning rates filled in that suit the optimiser and the weights that are trained.
 
     Raises:
         ConfigError: as `create_method` does.
     """
-    method = create_method(config.adapter)
-    default = LEARNING_RATE if method is None else method.learning_rate
-    return config.with_values(learning_rate=config.train.learning_rate or default)
+    method, rule = create_method(config.adapter), RULES[config.train.optimizer]
+    scale = 1.0 if method is None else method.learning_rate / RULES["adamw"].learning_rate
+    return config.with_values(
+        learning_rate=config.train.learning_rate or scale * rule.learning_rate,
+        head_learning_rate=config.train.head_learning_rate or rule.head_learning_rate,
+    )
 
 
-def create_optimizer(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) over the weights that are trained.
+def create_optimizer(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) -> torch.optim.Optimizer:
+    """The configured optimiser over the weights that are trained.
 
     Only matrices decay: biases and the gains of layer norms have no reason to be small. The head and the pooling of windows,
     which start untrained, have a learning rate of their own, and so have the backbone's layers if ``layer_decay`` is below 1.
     """
-    return grouped_optimizer(rater, learning_rates(rater, config, layer_decay), config.weight_decay)
+    return grouped_optimizer(rater, learning_rates(rater, config, layer_decay), config.weight_decay, config.optimizer)
 
 
-def grouped_optimizer(network: nn.Module, rates: Mapping[str, float], weight_decay: float) -> torch.optim.AdamW:
-    """AdamW over some weights of a network, each by its name with its peak learning rate; only matrices decay."""
+def grouped_optimizer(
+    network: nn.Module, rates: Mapping[str, float], weight_decay: float, rule: str = "adamw"
+) -> torch.optim.Optimizer:
+    """An optimiser of some weights of a network, each by its name with its peak learning rate; only matrices decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, rate in rates.items():
         weight = network.get_parameter(name)
         groups.setdefault((rate, weight_decay if weight.ndim >= 2 else 0.0), []).append(weight)
-    return torch.optim.AdamW(
-        [{"params": weights, "weight_decay": decay, "lr": peak, PEAK: peak} for (peak, decay), weights in groups.items()],
-        fused=True,
+    return RULES[rule].create(
+        [{"params": weights, "weight_decay": decay, "lr": peak, PEAK: peak} for (peak, decay), weights in groups.items()]
     )
 
 
@@ -56,8 +91,8 @@ def learning_rates(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) 
     et al. 2020, appendix B); the top layer has the configured one. What comes before the layers, the embeddings, counts as
     one more layer below them, and what comes after as a part of the topmost.
     """
-    names = [name for name, _ in rater.named_parameters()]
-    rates = dict.fromkeys(names, config.learning_rate or LEARNING_RATE)
+    names, rule = [name for name, _ in rater.named_parameters()], RULES[config.optimizer]
+    rates = dict.fromkeys(names, config.learning_rate or rule.learning_rate)
     if layer_decay < 1:
         layers = transformer_layers(rater.backbone)
         homes = {id(weight): number for number, layer in enumerate(layers) for weight in layer.parameters()}
@@ -66,7 +101,8 @@ def learning_rates(rater: Rater, config: TrainConfig, layer_decay: float = 1.0) 
             if id(weight) in homes:
                 outside = top
             rates[f"backbone.{name}"] *= layer_decay ** (top - homes.get(id(weight), outside))
-    rates |= {name: config.head_learning_rate for name in names if name.startswith(("head.", "windows."))}
+    head_rate = config.head_learning_rate or rule.head_learning_rate
+    rates |= {name: head_rate for name in names if name.startswith(("head.", "windows."))}
     return {name: rates[name] for name, weight in rater.named_parameters() if weight.requires_grad}
 
 

@@ -8,6 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from ratecast.config import FitConfig, setting_names
 from ratecast.errors import ConfigError
 from ratecast.model.heads import HEADS, SoftmaxHead
+from ratecast.train.optim import RULES
 
 RANGES: Final[Mapping[str, FloatDistribution]] = {
     "learning_rate": FloatDistribution(2e-5, 3e-4, log=True),
@@ -47,12 +48,24 @@ def search_space(config: FitConfig, given: Collection[str], *, layers: int, long
             found[name] = CategoricalDistribution(allowed)
     if config.adapter.tune != "full":
         found["learning_rate"] = _ADAPTER_RATES
+    found |= _of_rule(config.train.optimizer, found)
     if config.backbone.trained_layers == 0:  # the backbone does not learn
         del found["learning_rate"]
     space = {name: where for name, where in found.items() if name not in given and values[name] == defaults[name]}
     if not space:
         raise ConfigError(f"nothing is left to search over: all of {', '.join(found)} were given; leave some of them out")
     return space
+
+
+def _of_rule(optimizer: str, found: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+    """The ranges of learning rates, which are AdamW's, as far above or below them as the optimiser's own defaults are."""
+    own, adamw = RULES[optimizer], RULES["adamw"]
+    scaled: dict[str, BaseDistribution] = {}
+    for name in ("learning_rate", "head_learning_rate"):
+        where, factor = found[name], getattr(own, name) / getattr(adamw, name)
+        if isinstance(where, FloatDistribution):
+            scaled[name] = FloatDistribution(factor * where.low, factor * where.high, log=True)
+    return scaled
 
 
 def fixed_settings(config: FitConfig, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:

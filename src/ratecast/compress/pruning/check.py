@@ -1,0 +1,31 @@
+"""Whether a fitted network can be pruned, found out before long work."""
+
+import json
+from pathlib import Path
+
+from ratecast.compress.pruning.structure import check_architecture
+from ratecast.config import DistillConfig
+from ratecast.errors import ConfigError
+from ratecast.model.export import BACKBONE_FILE
+from ratecast.model.restore import check_restorable
+
+
+def check_pruning(folder: Path, config: DistillConfig) -> None:
+    """Find out before long work whether a model's network can be cut as the settings say; its weights are not read.
+
+    Raises:
+        BackboneError: if its architecture is not known.
+        ConfigError: if it has not as many layers as shall stay.
+        ModelFolderError: if the model has no network.
+    """
+    check_restorable(folder)
+    path = folder / BACKBONE_FILE
+    if not path.is_file():  # a backbone with added weights, which is loaded to be asked
+        return
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if config.student == "width":
+        check_architecture(values["model_type"])
+    layers = next((values[name] for name in ("num_hidden_layers", "n_layers", "n_layer") if name in values), None)
+    wanted = config.kept_layers
+    if (layers is not None and (wanted or 0) >= layers) or (wanted is None and config.student == "layers" and layers == 1):
+        raise ConfigError(f"kept_layers is {wanted or 1}, but the teacher's network has only {layers} layers: ask for fewer")
