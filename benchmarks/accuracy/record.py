@@ -64,7 +64,8 @@ class Shelf:
     @cached_property
     def ratings(self) -> FloatArray:
         """The true ratings of the test reviews, shape ``(review,)``."""
-        return self.dataset.ratings[self.dataset.is_test]
+        ratings: FloatArray = self.dataset.ratings[self.dataset.is_test]
+        return ratings
 
     @cached_property
     def groups(self) -> IntArray:

@@ -97,8 +97,8 @@ def test_a_limit_that_nothing_keeps_has_no_threshold() -> None:
 def test_equal_doubts_are_passed_on_together() -> None:
     ratings = np.array([1.0, 1.0, 5.0, 3.0])
     first = np.array([[0.5, 0, 0, 0, 0.5]] * 3 + [[0, 0, 1.0, 0, 0]])
-    full = SCALE.levels == ratings[:, None]
-    passing = fit_threshold(first, full.astype(float), ratings, SCALE, most_rmse=1.2)
+    full = np.equal(SCALE.levels, ratings[:, None]).astype(np.float64)
+    passing = fit_threshold(first, full, ratings, SCALE, most_rmse=1.2)
     assert passing is not None
     assert passing.fraction == 0.75  # one or two of the three would do for the limit, but cannot be told from the third
 

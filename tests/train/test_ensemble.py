@@ -54,7 +54,7 @@ class Seen:
     allowed_seconds: float | None
     rows: list[bytes]
     targets: FloatArray | None
-    target_weight: float
+    target_weight: float | FloatArray
     probabilities: FloatArray
     weights: dict[str, torch.Tensor]
 
