@@ -1,6 +1,5 @@
 """Stores in both kinds of databases."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,13 @@ def postgresql() -> Iterator[PostgresServer]:
     server.remove()
 
 
-_numbers = itertools.count()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where an empty database is, of each kind."""
     if request.param == "sqlite":
         return str(tmp_path / "ratecast.db")
     server: PostgresServer = request.getfixturevalue("postgresql")
-    return server.url(f"store_{next(_numbers)}")
+    return server.empty()
 
 
 @pytest.fixture

@@ -35,11 +35,14 @@ def delete_before(database: Database, moment: datetime) -> Deleted:
 
     Works in small transactions, so that nobody else has to wait for long. The oldest go first.
     """
-    ids = select(predictions.c.id).where(predictions.c.time < moment).order_by(predictions.c.time).limit(_BATCH_ROWS)
-    # Two queries: each of the two indexes by time is for one of them.
+    chosen = select(predictions.c.id).where(predictions.c.time < moment).order_by(predictions.c.time).limit(_BATCH_ROWS)
     deleted = Deleted()
-    for chosen in (ids.where(~predictions.c.shadow), ids.where(predictions.c.shadow)):
-        deleted += _delete_in_batches(database, chosen)
+    while True:
+        with database.writing() as connection:
+            part = _delete(connection, chosen)
+        deleted += part
+        if part.predictions < _BATCH_ROWS:
+            break
     orphans = delete(feedback).where(
         feedback.c.time < moment, ~select(predictions.c.id).where(predictions.c.id == feedback.c.prediction_id).exists()
     )
@@ -54,16 +57,6 @@ def delete_of_user(database: Database, user: str) -> Deleted:
         deleted = _delete(connection, chosen)
     database.truncate_log()
     return deleted
-
-
-def _delete_in_batches(database: Database, chosen: Select[tuple[str]]) -> Deleted:
-    deleted = Deleted()
-    while True:
-        with database.writing() as connection:
-            part = _delete(connection, chosen)
-        deleted += part
-        if part.predictions < _BATCH_ROWS:
-            return deleted
 
 
 def _delete(connection: Connection, chosen: Select[tuple[str]]) -> Deleted:

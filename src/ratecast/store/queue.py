@@ -57,15 +57,13 @@ class QueuePage:
     next: str | None
 
 
-def read_queue(
-    connection: Connection, *, reason: Reason | None, model: str | None, item: str | None, after: str | None, limit: int
-) -> QueuePage:
+def read_queue(connection: Connection, *, reason: Reason | None, model: str | None, after: str | None, limit: int) -> QueuePage:
     """The most urgent reviews that wait, after those of the page before.
 
     Raises:
         DataError: if there is no such reason, or ``after`` is not from a page.
     """
-    query = select(predictions).where(waiting, *_filters(reason, model, item))
+    query = select(predictions).where(waiting, *_filters(reason, model))
     if after is not None:
         query = query.where(tuple_(_columns.urgency, _columns.id) < tuple_(*map(literal, _place(after))))
     query = query.order_by(_columns.urgency.desc(), _columns.id.desc()).limit(limit + 1)
@@ -75,10 +73,10 @@ def read_queue(
     return QueuePage(reviews=tuple(map(_waiting, rows[:limit])), next=following)
 
 
-def queue_sizes(connection: Connection, *, model: str | None, item: str | None) -> dict[str, int]:
+def queue_sizes(connection: Connection, *, model: str | None) -> dict[str, int]:
     """How many reviews wait, in all ("all") and for each reason; one may have several reasons."""
     counts = [func.count().filter(condition).label(name) for name, condition in REASONS.items()]
-    query = select(func.count().label("all"), *counts).where(waiting, *_filters(None, model, item))
+    query = select(func.count().label("all"), *counts).where(waiting, *_filters(None, model))
     return dict(connection.execute(query).mappings().one())
 
 
@@ -114,12 +112,11 @@ def _check_found(count: int, prediction_id: str) -> None:
         raise UnknownPredictionError(f"there is no prediction {prediction_id!r}; it was not kept, or was deleted")
 
 
-def _filters(reason: Reason | None, model: str | None, item: str | None) -> list[ColumnElement[bool]]:
+def _filters(reason: Reason | None, model: str | None) -> list[ColumnElement[bool]]:
     if reason is not None and reason not in REASONS:
         raise DataError(f"unknown reason {reason!r}; known are {', '.join(get_args(Reason))}")
     filters = [] if reason is None else [REASONS[reason]]
-    filters += [] if model is None else [_columns.model == storable(model)]
-    return filters if item is None else [*filters, _columns.item == storable(item)]
+    return filters if model is None else [*filters, _columns.model == storable(model)]
 
 
 def _place(after: str) -> tuple[float, str]:

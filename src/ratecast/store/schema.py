@@ -7,7 +7,7 @@ in another one.
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Dialect, Double, Index, Integer, MetaData, Table, Text, false
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Dialect, Double, Index, Integer, MetaData, Table, Text
 from sqlalchemy.types import TypeDecorator
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,8 +50,8 @@ predictions: Final = Table(
     Column("low", Double),
     Column("high", Double),
     Column("probabilities", JSON, nullable=False),
-    Column("uncertain", Boolean, nullable=False, server_default=false()),
-    Column("surprising", Boolean, nullable=False, server_default=false()),
+    Column("uncertain", Boolean, nullable=False),
+    Column("surprising", Boolean, nullable=False),
     Column("flag", Text),
     Column("urgency", Double),
 )
@@ -95,17 +95,11 @@ def _partial(name: str, columns: tuple[Column[Any], ...], condition: Any) -> Ind
 
 
 _partial("predictions_waiting", (_columns.urgency, _columns.id), waiting)
-_partial("predictions_waiting_uncertain", (_columns.urgency, _columns.id), waiting & _columns.uncertain)
-_partial("predictions_waiting_surprising", (_columns.urgency, _columns.id), waiting & _columns.surprising)
-_partial("predictions_waiting_flagged", (_columns.urgency, _columns.id), waiting & _columns.flag.is_not(None))
-_partial("predictions_waiting_of_item", (_columns.item, _columns.urgency, _columns.id), waiting)
-_partial("predictions_waiting_of_model", (_columns.model, _columns.urgency, _columns.id), waiting)
 _partial("predictions_of_user", (_columns.user,), _columns.user.is_not(None))
 # What scores and trends read stands in the indexes themselves, so that the rows with their texts are not touched.
-_scored = (_columns.model, _columns.rating, _columns.variance)
-_partial("predictions_of_item", (_columns.item, _columns.time, *_scored), _columns.item.is_not(None) & ~_columns.shadow)
-_partial("predictions_by_time", (_columns.time, *_scored), ~_columns.shadow)
-_partial("predictions_shadow_by_time", (_columns.time,), _columns.shadow)
+_scored: Final = (_columns.shadow, _columns.model, _columns.rating, _columns.variance)
+_partial("predictions_of_item", (_columns.item, _columns.time, *_scored), _columns.item.is_not(None))
+Index("predictions_by_time", _columns.time, *_scored)
 Index("feedback_of_prediction", feedback.c.prediction_id, feedback.c.time)
 Index("feedback_by_time", feedback.c.time)
 Index("decisions_of_prediction", decisions.c.prediction_id, decisions.c.time)

@@ -183,7 +183,6 @@ class Store:
         *,
         reason: Reason | None = None,
         model: str | None = None,
-        item: str | None = None,
         after: str | None = None,
         limit: int = 50,
     ) -> QueuePage:
@@ -193,12 +192,12 @@ class Store:
             DataError: if there is no such reason, or ``after`` is not from a page.
         """
         with self._database.reading() as connection:
-            return read_queue(connection, reason=reason, model=model, item=item, after=after, limit=limit)
+            return read_queue(connection, reason=reason, model=model, after=after, limit=limit)
 
-    def queue_sizes(self, *, model: str | None = None, item: str | None = None) -> dict[str, int]:
+    def queue_sizes(self, *, model: str | None = None) -> dict[str, int]:
         """How many reviews wait: "all" of them, and those with each reason."""
         with self._database.reading() as connection:
-            return queue_sizes(connection, model=model, item=item)
+            return queue_sizes(connection, model=model)
 
     def products(
         self,

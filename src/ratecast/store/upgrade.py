@@ -18,7 +18,7 @@ _SCRIPTS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x72617465  # any number, the same in all processes
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
+def upgrade(database: Database) -> None:
     """Bring a database to the newest schema, all the way or not at all; one process at a time.
 
     Raises:
@@ -37,7 +37,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
         elif found not in known:
             raise StoreError(f"{database.name} was written by a newer ratecast (schema {found}); update ratecast")
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        command.upgrade(config, "head")
 
 
 def _revision(connection: Connection) -> str | None:

@@ -1,4 +1,4 @@
-"""Predictions and feedback."""
+"""Predictions, feedback, and what people decided."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,6 +26,10 @@ def upgrade() -> None:
         sa.Column("low", sa.Double),
         sa.Column("high", sa.Double),
         sa.Column("probabilities", sa.JSON, nullable=False),
+        sa.Column("uncertain", sa.Boolean, nullable=False),
+        sa.Column("surprising", sa.Boolean, nullable=False),
+        sa.Column("flag", sa.Text),
+        sa.Column("urgency", sa.Double),
     )
     op.create_table(
         "feedback",
@@ -35,14 +39,24 @@ def upgrade() -> None:
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("source", sa.Text, nullable=False),
     )
-    columns = sa.table("predictions", sa.column("user"), sa.column("item"), sa.column("shadow", sa.Boolean)).c
-    _partial("predictions_of_user", ["user"], columns.user.is_not(None))
-    scored = ["model", "rating", "variance"]
-    _partial("predictions_of_item", ["item", "time", *scored], columns.item.is_not(None) & ~columns.shadow)
-    _partial("predictions_by_time", ["time", *scored], ~columns.shadow)
-    _partial("predictions_shadow_by_time", ["time"], columns.shadow)
+    op.create_table(
+        "decisions",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("prediction_id", sa.Text, nullable=False),
+        sa.Column("reviewer", sa.Text, nullable=False),
+        sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("rating", sa.Double),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+    )
+    scored = ["shadow", "model", "rating", "variance"]
+    _partial("predictions_waiting", ["urgency", "id"], sa.column("urgency").is_not(None))
+    _partial("predictions_of_user", ["user"], sa.column("user").is_not(None))
+    _partial("predictions_of_item", ["item", "time", *scored], sa.column("item").is_not(None))
+    op.create_index("predictions_by_time", "predictions", ["time", *scored])
     op.create_index("feedback_of_prediction", "feedback", ["prediction_id", "time"])
     op.create_index("feedback_by_time", "feedback", ["time"])
+    op.create_index("decisions_of_prediction", "decisions", ["prediction_id", "time"])
 
 
 def _partial(name: str, names: list[str], condition: sa.ColumnElement[bool]) -> None:
