@@ -37,15 +37,26 @@ class PostgresServer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        self.url = f"postgresql://tests@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "--username=tests", "--auth=trust", "--encoding=UTF8", "--no-sync", "--pgdata=data")
         self.start()
 
     def empty(self) -> str:
         """URL of the database, after everything in it was deleted; a new one for every test takes long to make and delete."""
-        url = f"postgresql://tests@127.0.0.1:{self.port}/postgres"
-        clear = "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public"
-        self._run("psql", url, "--quiet", "--no-psqlrc", f"--command={clear}")
-        return url
+        self.execute("DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public")
+        return self.url
+
+    def make_tablespace(self, name: str, folder: Path) -> None:
+        """Make a place for tables in a new folder."""
+        folder.mkdir()
+        if "user" in self._as_user:
+            os.chown(folder, self._as_user["user"], self._as_user["group"])
+        self.execute(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
+
+    def execute(self, *statements: str) -> None:
+        """Execute statements of SQL, each in a transaction of its own."""
+        commands = (f"--command={statement}" for statement in statements)
+        self._run("psql", self.url, "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", *commands)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

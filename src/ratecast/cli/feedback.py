@@ -1,16 +1,21 @@
-"""``ratecast feedback``."""
+"""``ratecast feedback``: a group of commands."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-Database = Annotated[
+if TYPE_CHECKING:
+    from ratecast.store import Deleted
+
+Place = Annotated[
     str,
     Parameter(
-        env_var="RATECAST_DATABASE",
-        help="Database of the service: an SQLite file, the folder of ratecast.db, or a URL such as postgresql://user@host/name.",
+        name="--store",
+        env_var="RATECAST_STORE",
+        help="Where the service keeps it: an SQLite file, the folder of ratecast.db, or a URL such as "
+        "postgresql://user@host/name.",
     ),
 ]
 
@@ -18,29 +23,33 @@ feedback = App(
     name="feedback",
     help="""Use or delete what the service has collected.
 
+    Predictions, the ratings that turned out to be right, and what people decided
+    stand in a database: an SQLite file, or PostgreSQL.
+
     For example:
 
-        ratecast feedback export --database ratecast.db --out rated.parquet
-        ratecast feedback delete --database ratecast.db --user "Jane Doe"
+        ratecast feedback export --store ratecast.db --out rated.parquet
+        ratecast feedback delete-user "Jane Doe" --store ratecast.db
+        ratecast feedback prune --days 90 --store ratecast.db
     """,
 )
 
 
 @feedback.command
-def export(*, database: Database, out: Path) -> None:
+def export(*, place: Place, out: Path) -> None:
     """Write the ratings that came after their predictions to a table that fit takes.
 
     Feedback and corrections by people count; the latest of a review wins. The
     columns are text, title, item, user, rating, time (when the rating was given,
-    in UTC) and source.
+    in UTC) and source. Predictions whose text was not kept are left out.
 
     For example:
 
-        ratecast feedback export --database ratecast.db --out rated.parquet
+        ratecast feedback export --store ratecast.db --out rated.parquet
         ratecast fit reviews.csv rated.parquet --out model/
 
     Args:
-        database: see `Database`.
+        place: see `Place`.
         out: File to write: .csv, .tsv, .jsonl, .parquet or .arrow.
     """
     from ratecast.data.write import check_writable, write_table
@@ -48,7 +57,7 @@ def export(*, database: Database, out: Path) -> None:
     from ratecast.store import Store
 
     check_writable(out)
-    with Store.open(database, create=False) as store:
+    with Store.open(place, create=False) as store:
         table = store.ratings()
         if not table.num_rows:
             raise DataError(f"{store.name} has no feedback on a prediction whose text was kept; nothing was written")
@@ -56,30 +65,46 @@ def export(*, database: Database, out: Path) -> None:
     print(f"{table.num_rows:,} ratings written to {out}", file=sys.stderr)
 
 
-@feedback.command
-def delete(*, database: Database, user: str | None = None, older_than_days: float | None = None) -> None:
-    """Delete what belongs to a user, or what is old: predictions, texts, feedback and decisions.
+@feedback.command(name="delete-user")
+def delete_user(user: str, /, *, place: Place) -> None:
+    """Delete all that belongs to the reviews of a user: predictions, texts, feedback and decisions.
+
+    A service that runs may still hold predictions of the last second, which it
+    writes afterwards: for a user who writes right now, delete once more.
 
     For example:
 
-        ratecast feedback delete --database ratecast.db --user "Jane Doe"
-        ratecast feedback delete --database ratecast.db --older-than-days 90
+        ratecast feedback delete-user "Jane Doe" --store ratecast.db
 
     Args:
-        database: see `Database`.
-        user: The user, as the service was told.
-        older_than_days: Age in days from which on predictions are deleted.
+        user: The user, written as the service was told.
+        place: see `Place`.
     """
-    from ratecast.errors import ConfigError
     from ratecast.store import Store
 
-    if older_than_days is not None and not older_than_days >= 0:
-        raise ConfigError(f"--older-than-days must be 0 or more, found {older_than_days}")
-    with Store.open(database, create=False) as store:
-        if user is not None and older_than_days is None:
-            deleted = store.delete_user(user)
-        elif older_than_days is not None and user is None:
-            deleted = store.delete_older_than(older_than_days)
-        else:
-            raise ConfigError("expected one of --user and --older-than-days, to say what is to be deleted")
+    with Store.open(place, create=False) as store:
+        _tell(store.delete_user(user))
+
+
+@feedback.command
+def prune(*, days: float, place: Place) -> None:
+    """Delete what is old: predictions with their texts, feedback and decisions.
+
+    A service with retention_days does so by itself every hour.
+
+    For example:
+
+        ratecast feedback prune --days 90 --store ratecast.db
+
+    Args:
+        days: Age in days from which on predictions are deleted.
+        place: see `Place`.
+    """
+    from ratecast.store import Store
+
+    with Store.open(place, create=False) as store:
+        _tell(store.delete_older_than(days))
+
+
+def _tell(deleted: "Deleted") -> None:
     print(f"deleted {deleted.predictions:,} predictions, {deleted.feedback:,} feedback, {deleted.decisions:,} decisions")

@@ -39,5 +39,7 @@ class StoreConfig:
             )
             if value is not None and not value > 0
         ]
+        if self.retention_days is not None and self.retention_days > 36_500:
+            faults.append(f"retention_days must be at most 36,500, found {self.retention_days}")
         if faults:
             raise ConfigError("; ".join(faults))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Insert, Table, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ratecast.config import StoreConfig
-from ratecast.errors import StoreUnavailableError
+from ratecast.errors import ConfigError, StoreUnavailableError
 from ratecast.store.concern import concern
 from ratecast.store.database import Database
 from ratecast.store.deletion import Deleted, delete_before, delete_of_user
@@ -256,7 +256,13 @@ class Store:
     # -- deleting -----------------------------------------------------------------------------------------------------
 
     def delete_older_than(self, days: float) -> Deleted:
-        """Delete predictions of more than so many days ago, with their feedback and decisions."""
+        """Delete predictions of more than so many days ago, with their feedback and decisions.
+
+        Raises:
+            ConfigError: if the days are not from 0 to 36,500.
+        """
+        if not 0 <= days <= 36_500:
+            raise ConfigError(f"expected from 0 to 36,500 days, found {days}")
         return delete_before(self._database, now() - timedelta(days=days))
 
     def delete_user(self, user: str) -> Deleted:
