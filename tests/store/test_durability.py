@@ -130,7 +130,12 @@ def go_away(place: str, tmp_path: Path, request: pytest.FixtureRequest) -> Calla
         moved = [(path, folder / path.name) for path in tmp_path.glob("ratecast.db*")]
         for here, there in moved:
             here.rename(there)
-        return lambda: [there.rename(here) for here, there in moved] and None
+
+        def move_back() -> None:
+            for here, there in moved:
+                there.rename(here)
+
+        return move_back
 
     return move
 

@@ -1,6 +1,7 @@
 """The queue against a plain sort of what was put in."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_pages_have_everything_once_in_order(store: Store, chosen: dict[str, str
     given = mixed(120)
     store.add_predictions(given)
     assert store.flush()
-    expected = {
+    expected: dict[str, Callable[[StoredPrediction], bool]] = {
         "uncertain": lambda entry: entry.probabilities == TORN,
         "surprising": lambda entry: entry.probabilities == SURE and entry.stars == 1.0,
         "flagged": lambda entry: entry.flag is not None,

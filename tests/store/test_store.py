@@ -127,7 +127,7 @@ def test_a_row_that_the_database_refuses_holds_up_no_other(store: Store) -> None
     assert store.flush()
     counts = store.counts()
     assert (counts.written, counts.refused, counts.failures, counts.waiting) == (4, 1, 0, 0)
-    assert store.history("4")
+    assert store.history("4").prediction.id == "4"
 
 
 def test_too_many_are_dropped_and_counted_without_waiting(
@@ -144,7 +144,7 @@ def test_too_many_are_dropped_and_counted_without_waiting(
     assert store.counts().written == 100
     store.add_predictions([predicted("one more")])
     assert store.flush()
-    assert store.history("one more")
+    assert store.history("one more").prediction.id == "one more"
 
 
 def test_many_threads_at_once(store: Store) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from arro3.core import Array, ChunkedArray, DataType, Table
-from sqlalchemy import Connection, Row, func, literal, select, union_all
+from sqlalchemy import Connection, func, literal, select, union_all
 
 from ratecast.data.table import MICROSECONDS, PIECE_ROWS, TEXT, build_array, text_array
 from ratecast.store.schema import decisions, feedback, predictions
@@ -63,6 +63,6 @@ def read_ratings(connection: Connection) -> Table:
     return Table.from_arrays([ChunkedArray(columns[name], _TYPES[name]) for name in _TYPES], names=list(_TYPES))
 
 
-def _arrays(rows: Sequence[Row[Any]]) -> Iterator[tuple[str, Array]]:
+def _arrays(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Array]]:
     for name, values in zip(_TYPES, zip(*rows, strict=True), strict=True):
         yield name, text_array(values) if _TYPES[name] == TEXT else build_array(values)

@@ -1,6 +1,7 @@
 """All that is known of one prediction."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
@@ -38,6 +39,6 @@ def read_history(connection: Connection, prediction_id: str) -> History:
     )
 
 
-def _rows(connection: Connection, table: Table, prediction_id: str) -> list[dict[str, object]]:
+def _rows(connection: Connection, table: Table, prediction_id: str) -> list[dict[str, Any]]:
     query = select(*(column for column in table.c if column.name != "id")).where(table.c.prediction_id == prediction_id)
     return [dict(row) for row in connection.execute(query.order_by(table.c.time, table.c.id)).mappings()]

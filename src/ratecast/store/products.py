@@ -5,6 +5,7 @@ Morris 1975, section 2): a product with few reviews is drawn towards the mean of
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, get_args
@@ -124,7 +125,7 @@ def read_products(
     }
     query = select(found.item, found.reviews, found.mean, score).order_by(orders[order], found.item)
     rows = connection.execute(query.offset(offset).limit(limit)).all()
-    return ProductPage(products=tuple(_product(*row, prior) for row in rows), total=int(totals["products"]))
+    return ProductPage(products=tuple(_product(row, prior) for row in rows), total=int(totals["products"]))
 
 
 def estimate_prior(
@@ -183,7 +184,8 @@ def _filters(model: str | None, since: datetime | None, until: datetime | None) 
     return filters if until is None else [*filters, _columns.time < until]
 
 
-def _product(item: str, reviews: int, mean: float, score: float, prior: Prior) -> Product:
+def _product(row: Sequence[Any], prior: Prior) -> Product:
+    item, reviews, mean, score = row
     error = math.sqrt(prior.between * prior.within / (reviews * prior.between + prior.within))
     return Product(item=item, reviews=reviews, mean=mean, score=score, interval=(score - _Z * error, score + _Z * error))
 
