@@ -31,6 +31,7 @@ ORDER = (
         "zero_shot",
         "tuning",
         "estimator",
+        "serve",
         "cli",
     ),
 )
@@ -52,6 +53,8 @@ HEAVY = (
     "sqlalchemy",
     "alembic",
     "psycopg",
+    "fastapi",
+    "uvicorn",
 )
 
 

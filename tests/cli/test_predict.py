@@ -11,9 +11,10 @@ from arro3.io import read_parquet
 
 import ratecast
 from ratecast.cli import run
-from ratecast.cli.predict import _show, with_predictions
+from ratecast.cli.predict import _show
 from ratecast.cli.show import Output
 from ratecast.data.table import build_table
+from ratecast.predict import with_predictions
 from ratecast.records import Predictions, Reviews
 from ratecast.scale import RatingScale
 

@@ -81,6 +81,10 @@ def test_a_decision_takes_a_review_out_of_the_queue(store: Store) -> None:
     store.add_decision(Decision(prediction_id="a", reviewer="Ann", verdict="accept"))
     assert store.flush()
     assert [entry.id for entry in store.queue().reviews] == ["b"]
+    store.add_decision(Decision(prediction_id="b", reviewer="Bob", verdict="correct", rating=2, note="irony"))
+    assert [(found.decision.reviewer, found.prediction.id) for found in store.decided()] == [("Bob", "b"), ("Ann", "a")]
+    assert [found.decision.rating for found in store.decided(limit=1)] == [2]
+    assert store.queue_sizes()["all"] == 0
     with pytest.raises(UnknownPredictionError, match="there is no prediction 'c'"):
         store.add_decision(Decision(prediction_id="c", reviewer="Ann", verdict="accept"))
     store.flag("a", "look again")

@@ -62,7 +62,7 @@ def predict(
     """
     from ratecast.cli.show import Output
     from ratecast.data.write import check_writable, write_table
-    from ratecast.predict import load
+    from ratecast.predict import load, with_predictions
     from ratecast.progress import ConsoleReporter
 
     if out is not None:
@@ -82,19 +82,6 @@ def predict(
         _show_json(reviews, predictions)
     else:
         _show(Output(), reviews, predictions)
-
-
-def with_predictions(table: "Table", predictions: "Predictions") -> tuple["Table", list[str]]:
-    """The table with the columns of the predictions after its own, and the names of columns that these took the place of."""
-    import numpy as np
-    from arro3.core import Array, ChunkedArray
-
-    added = predictions.columns()
-    replaced = [name for name in table.column_names if name in added]
-    scored = table.drop_columns(replaced) if replaced else table
-    for name, values in added.items():
-        scored = scored.append_column(name, ChunkedArray([Array.from_numpy(np.ascontiguousarray(values))]))
-    return scored, replaced
 
 
 def _reviews(

@@ -7,7 +7,7 @@ for _package in ("sqlalchemy", "alembic"):
 
 from ratecast.store.deletion import Deleted  # noqa: E402 - they need what was just looked for
 from ratecast.store.entries import Decision, Feedback, StoredPrediction  # noqa: E402
-from ratecast.store.history import History  # noqa: E402
+from ratecast.store.history import Decided, History  # noqa: E402
 from ratecast.store.products import Product, ProductPage, TrendPoint  # noqa: E402
 from ratecast.store.queue import QueuePage, Waiting  # noqa: E402
 from ratecast.store.store import Store  # noqa: E402
@@ -18,6 +18,7 @@ __all__ = [
     "StoredPrediction",
     "Feedback",
     "Decision",
+    "Decided",
     "Deleted",
     "History",
     "Product",

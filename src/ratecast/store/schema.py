@@ -102,4 +102,5 @@ _partial("predictions_of_item", (_columns.item, _columns.time, *_scored), _colum
 Index("predictions_by_time", _columns.time, *_scored)
 Index("feedback_of_prediction", feedback.c.prediction_id, feedback.c.time)
 Index("feedback_by_time", feedback.c.time)
+Index("decisions_by_time", decisions.c.time)
 Index("decisions_of_prediction", decisions.c.prediction_id, decisions.c.time)

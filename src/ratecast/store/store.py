@@ -18,7 +18,7 @@ from ratecast.store.database import Database
 from ratecast.store.deletion import Deleted, delete_before, delete_of_user
 from ratecast.store.entries import Decision, Feedback, StoredPrediction, now, storable
 from ratecast.store.export import read_ratings
-from ratecast.store.history import History, read_history
+from ratecast.store.history import Decided, History, read_decided, read_history
 from ratecast.store.products import Order, Period, ProductPage, TrendPoint, read_products, read_trend
 from ratecast.store.queue import QueuePage, Reason, put_flag, queue_sizes, read_queue, record_decision
 from ratecast.store.schema import feedback as feedback_table
@@ -244,6 +244,11 @@ class Store:
             self._writer.flush(5.0)
         with self._database.reading() as connection:
             return read_history(connection, prediction_id)
+
+    def decided(self, *, limit: int = 50) -> tuple[Decided, ...]:
+        """The latest decisions of people with their predictions, the newest first."""
+        with self._database.reading() as connection:
+            return read_decided(connection, limit=limit)
 
     def ratings(self) -> "ArrowTable":
         """Feedback and corrections as a table of rated reviews, which `ratecast.fit` takes.

@@ -56,6 +56,7 @@ def upgrade() -> None:
     op.create_index("predictions_by_time", "predictions", ["time", *scored])
     op.create_index("feedback_of_prediction", "feedback", ["prediction_id", "time"])
     op.create_index("feedback_by_time", "feedback", ["time"])
+    op.create_index("decisions_by_time", "decisions", ["time"])
     op.create_index("decisions_of_prediction", "decisions", ["prediction_id", "time"])
 
 
