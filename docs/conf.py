@@ -62,7 +62,9 @@ pygments_style = "default"
 _MARK = re.compile(r"^<!-- generated: (\w+) -->$", flags=re.MULTILINE)
 
 
-DOCUMENTED = tuple(f"ratecast.{name}" for name in ("assess", "comparison", "data", "evaluate", "model.adapters", "progress"))
+DOCUMENTED = tuple(
+    f"ratecast.{name}" for name in ("assess", "comparison", "data", "evaluate", "model.adapters", "progress", "store")
+)
 """Subpackages and modules on the page about Python, beside what `ratecast` itself has."""
 
 ALIASES = {

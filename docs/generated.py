@@ -3,7 +3,6 @@
 `conf.py` adds what these functions give to the pages of the reference when the site is built.
 """
 
-import importlib
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -29,7 +28,7 @@ _COMMANDS: dict[type[Settings], str] = {
 def commands() -> str:
     """The commands as Markdown, each with its arguments, from its function and docstring."""
     app = create_app()
-    return "\n".join(line for name in COMMANDS for line in _command(name, app[name]))
+    return "\n".join(line for name in COMMANDS for line in _command_or_group(name, app[name]))
 
 
 def settings() -> str:
@@ -55,9 +54,18 @@ def heads() -> str:
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
-def _command(name: str, app: App) -> Iterator[str]:
-    module = name.replace("-", "_")
-    function: Any = getattr(importlib.import_module(f"ratecast.cli.{module}"), module)
+def _command_or_group(name: str, app: App) -> Iterator[str]:
+    if app.default_command is not None:
+        yield from _command(name, app)
+        return
+    yield from (f"(command-{name})=", f"## ratecast {name}", "", _console(inspect.cleandoc(app.help)), "")
+    for part in app:
+        if not part.startswith("-"):
+            yield from _command(f"{name} {part}", app[part], "###")
+
+
+def _command(name: str, app: App, heading: str = "##") -> Iterator[str]:
+    function: Any = app.default_command
     parsed = docstring_parser.parse(inspect.getdoc(function) or "")
     shared: dict[str, list[Argument]] = {}
     own: list[Argument] = []
@@ -65,7 +73,12 @@ def _command(name: str, app: App) -> Iterator[str]:
         groups: Any = argument.parameter.group
         title = groups[0].name if groups else ""
         (shared.setdefault(title, []) if title in TITLES.values() else own).append(argument)
-    yield from (f"(command-{name})=", f"## ratecast {name}", "", _as_code(f"ratecast {name} {_usage(own, bool(shared))}"))
+    yield from (
+        f"(command-{_slug(name)})=",
+        f"{heading} ratecast {name}",
+        "",
+        _as_code(f"ratecast {name} {_usage(own, bool(shared))}"),
+    )
     yield from (parsed.short_description or "", "", _console(parsed.long_description or ""), "")
     yield from (f"```{{program}} ratecast {name}", "```", "")
     helps = {part.arg_name: part.description or "" for part in parsed.params}

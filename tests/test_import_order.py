@@ -19,6 +19,7 @@ ORDER = (
     *(
         "predict",
         "scoring",
+        "store",
         "assess",
         "comparison",
         "card",
@@ -31,6 +32,7 @@ ORDER = (
         "zero_shot",
         "tuning",
         "estimator",
+        "serve",
         "cli",
     ),
 )
@@ -49,6 +51,11 @@ HEAVY = (
     "pyarrow",
     "onnx",
     "optuna",
+    "sqlalchemy",
+    "alembic",
+    "psycopg",
+    "fastapi",
+    "uvicorn",
 )
 
 

@@ -20,10 +20,10 @@ from ratecast.data.table import build_table
 from ratecast.data.write import write_table
 from ratecast.errors import ConfigError, DataError, OutputError
 from ratecast.files import MARKER
-from ratecast.predict import Predictor
+from ratecast.predict import Predictor, with_predictions
 from ratecast.records import Predictions
 from ratecast.scale import RatingScale
-from ratecast.scoring import PART_ROWS, score_table, with_predictions
+from ratecast.scoring import PART_ROWS, score_table
 
 Rated = tuple[list[str], list[float]]
 COMMAND = [sys.executable, "-m", "ratecast", "predict"]

@@ -65,8 +65,8 @@ def _worth(contest: Contest | None) -> list[str]:
             "Not measured: no rating was seen when this model was made. `ratecast evaluate` measures it on rated reviews, and",
             "`ratecast fit --prompt` learns from them.",
         ]
-    header, *rows = contest.rows()
-    table = [header, ["---"] * len(header), *rows]
+    header = contest.header()
+    table = [header, ["---"] * len(header), *contest.rows()]
     return [
         f"Measured on {contest.model.metrics.reviews} {contest.judged_on} reviews, {_use(contest)}. {contest.verdict()}",
         "",

@@ -9,7 +9,10 @@ RatecastError
 ├── ModelFolderError     a model folder that is damaged, incomplete or of a newer format
 ├── OutputError          a place that cannot be written to
 ├── MissingExtraError    a part of ratecast whose extra is not installed
-└── ShapeError           arrays whose shapes do not fit each other
+├── ShapeError           arrays whose shapes do not fit each other
+└── StoreError           a database of predictions that cannot be used
+    ├── StoreUnavailableError     it does not answer or cannot be written now; trying again may help
+    └── UnknownPredictionError    a prediction that is not in it
 ```
 
 A `RatecastError` is the user's to mend: its message says what was found, what was expected and what to do, and the command
@@ -54,6 +57,18 @@ class MissingExtraError(RatecastError):
 
 class ShapeError(RatecastError):
     """Arrays whose shapes do not fit each other."""
+
+
+class StoreError(RatecastError):
+    """A database of predictions that cannot be used."""
+
+
+class StoreUnavailableError(StoreError):
+    """A database that does not answer or cannot be written now; trying again may help."""
+
+
+class UnknownPredictionError(StoreError):
+    """A prediction that is not in the database."""
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:

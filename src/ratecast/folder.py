@@ -15,6 +15,7 @@ from ratecast.job import Job
 from ratecast.model.learned import save_learned
 from ratecast.model.store import (
     METRICS_FILE,
+    REPORT_FILE,
     Component,
     Manifest,
     create_component,
@@ -93,7 +94,7 @@ def write_documents(
     write_json(new / METRICS_FILE, metrics)
     write_card(new, manifest, assessment.contest, job.report.lines(), notes)
     write_report(
-        new / "report.html",
+        new / REPORT_FILE,
         title=f"Ratings of {job.report.source}",
         contest=assessment.contest,
         ratings=assessment.ratings,

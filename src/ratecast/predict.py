@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
+from arro3.core import Array, ChunkedArray, Table
 from numpy.typing import NDArray
 
 from ratecast.baseline.constant import ConstantModel
@@ -296,6 +297,16 @@ def load(folder: str | Path, *, threads: int | None = None, device: str = "cpu")
     """
     path = Path(folder)
     return Predictor(path, read_manifest(path), threads, device)
+
+
+def with_predictions(table: Table, predictions: Predictions) -> tuple[Table, list[str]]:
+    """The table with the columns of the predictions after its own, and the names of columns that these took the place of."""
+    added = predictions.columns()
+    replaced = [name for name in table.column_names if name in added]
+    scored = table.drop_columns(replaced) if replaced else table
+    for name, values in added.items():
+        scored = scored.append_column(name, ChunkedArray([Array.from_numpy(np.ascontiguousarray(values))]))
+    return scored, replaced
 
 
 def _with_unknown(notes: tuple[str, ...], fraction: float) -> tuple[str, ...]:

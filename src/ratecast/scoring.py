@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from arro3.core import Array, ChunkedArray, DataType, Table
 
 from ratecast.config import ColumnsConfig, Optimise
@@ -23,7 +22,7 @@ from ratecast.data.write import check_writable, write_table, write_tables
 from ratecast.errors import ConfigError, DataError, OutputError
 from ratecast.files import check_working_folder, working_folder
 from ratecast.model.store import MANIFEST, sha256
-from ratecast.predict import Predictor
+from ratecast.predict import Predictor, with_predictions
 from ratecast.progress import Advance, Reporter, SilentReporter
 from ratecast.records import Predictions
 
@@ -129,16 +128,6 @@ def score_table(
         replaced=scoring.replaced,
         seconds=seconds,
     )
-
-
-def with_predictions(table: Table, predictions: Predictions) -> tuple[Table, list[str]]:
-    """The table with the columns of the predictions after its own, and the names of columns that these took the place of."""
-    added = predictions.columns()
-    replaced = [name for name in table.column_names if name in added]
-    scored = table.drop_columns(replaced) if replaced else table
-    for name, values in added.items():
-        scored = scored.append_column(name, ChunkedArray([Array.from_numpy(np.ascontiguousarray(values))]))
-    return scored, replaced
 
 
 # -- the table as a whole ---------------------------------------------------------------------------------------------

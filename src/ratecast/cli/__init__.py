@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = (
     *("fit", "tune", "pretrain", "compress", "distill", "prune-vocabulary", "zeroshot"),
     *("evaluate", "compare", "predict", "inspect", "harvest", "sample"),
+    "feedback",
 )
 
 
@@ -80,5 +81,10 @@ def create_app() -> "App":
     )
     for place, name in enumerate(COMMANDS):
         module = name.replace("-", "_")
-        app.command(getattr(importlib.import_module(f"ratecast.cli.{module}"), module), name=name, sort_key=place)
+        command = getattr(importlib.import_module(f"ratecast.cli.{module}"), module)
+        if isinstance(command, App):  # a group of commands
+            command.sort_key = place
+            app.command(command)
+        else:
+            app.command(command, name=name, sort_key=place)
     return app

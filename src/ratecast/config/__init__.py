@@ -27,6 +27,7 @@ from ratecast.config.stages import (
     TrackConfig,
     TrainConfig,
 )
+from ratecast.config.store import StoreConfig
 from ratecast.config.values import parse_duration, translation_models
 from ratecast.errors import ConfigError
 
@@ -45,6 +46,7 @@ __all__ = [
     "Settings",
     "SplitBy",
     "SplitConfig",
+    "StoreConfig",
     "StrengthenConfig",
     "TrackConfig",
     "TrainConfig",

@@ -32,6 +32,7 @@ FORMAT_VERSION: Final = 1
 MANIFEST: Final = "model.json"
 METRICS_FILE: Final = "metrics.json"
 CARD_FILE: Final = "README.md"
+REPORT_FILE: Final = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)

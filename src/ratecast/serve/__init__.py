@@ -1,0 +1,5 @@
+"""Models behind HTTP."""
+
+from ratecast.errors import require
+
+require("fastapi", "serve", "serving models")

@@ -1,0 +1,1 @@
+"""The schema, step by step; what Alembic calls a script folder."""

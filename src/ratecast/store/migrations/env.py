@@ -1,0 +1,18 @@
+"""What Alembic runs to bring a database to the newest schema, over the connection that `ratecast.store.database` gives it."""
+
+from alembic import context
+
+from ratecast.store.schema import metadata
+
+VERSION_TABLE = "ratecast_version"
+"""Not Alembic's own name, which another program in the same PostgreSQL database may use."""
+
+
+def run() -> None:
+    """Run the migrations that are missing, all of them or none."""
+    context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE)
+    context.run_migrations()
+
+
+if __name__ == "env_py":  # the name that Alembic gives it; anybody else only reads it
+    run()
