@@ -30,6 +30,8 @@ ORDER = (
         "zero_shot",
         "tuning",
         "estimator",
+        "serve",
+        "client",
         "cli",
     ),
 )

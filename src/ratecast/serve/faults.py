@@ -28,7 +28,9 @@ class Fault(Exception):  # noqa: N818 - an answer to the client, not an error of
     @classmethod
     def too_late(cls) -> Self:
         """504: the deadline passed."""
-        return cls(504, "deadline_passed", "the deadline passed before the reviews were predicted; send fewer, or allow more time")
+        return cls(
+            504, "deadline_passed", "the deadline passed before the reviews were predicted; send fewer, or allow more time"
+        )
 
     def body(self, request_id: str) -> dict[str, Any]:
         """The content of the answer."""

@@ -95,7 +95,9 @@ def read_keys(path: Path) -> dict[str, Key]:
         raise ConfigError(f"cannot read the keys in {path}: {error}; ratecast new-key writes such a file") from None
     tables = content.pop("keys", [])
     if content or not isinstance(tables, list):
-        raise ConfigError(f"{path} holds {', '.join(content) or 'keys'}; expected [[keys]] tables, as ratecast new-key writes them")
+        raise ConfigError(
+            f"{path} holds {', '.join(content) or 'keys'}; expected [[keys]] tables, as ratecast new-key writes them"
+        )
     keys = [_read_key(path, table) for table in tables]
     return {key.sha256: key for key in keys}
 

@@ -44,7 +44,13 @@ class ReviewMessage(Message):
     def review(self) -> Review:
         """The review as models read it."""
         return Review(
-            text=self.text, id=self.id, title=self.title, item=self.item, user=self.user, category=self.category, columns=self.columns
+            text=self.text,
+            id=self.id,
+            title=self.title,
+            item=self.item,
+            user=self.user,
+            category=self.category,
+            columns=self.columns,
         )
 
 
@@ -54,10 +60,15 @@ class PredictRequest(Message):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"reviews": [{"title": "Mixed", "text": "Great phone, poor battery"}]}]}
     )
-    reviews: list[ReviewMessage] = Field(min_length=1, description="The reviews; how many a request may hold is a limit of the service.")
+    reviews: list[ReviewMessage] = Field(
+        min_length=1, description="The reviews; how many a request may hold is a limit of the service."
+    )
     model: str | None = Field(None, max_length=256, description="The model's name; the first of /v1/models by default.")
     deadline_ms: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="How long the answer is of use; the service's own limit at most, and by default."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long the answer is of use; the service's own limit at most, and by default.",
     )
 
 
@@ -73,7 +84,9 @@ class PredictionMessage(BaseModel):
         description="Probability of each level.", examples=[{"1": 0.05, "2": 0.15, "3": 0.3, "4": 0.35, "5": 0.15}]
     )
     interval: tuple[float, float] | None = Field(
-        None, description="Lowest and highest rating of the prediction interval, if the model has intervals.", examples=[[2.0, 5.0]]
+        None,
+        description="Lowest and highest rating of the prediction interval, if the model has intervals.",
+        examples=[[2.0, 5.0]],
     )
     warnings: list[str] = Field(description="What to know before trusting this prediction.", examples=[[]])
 
@@ -87,7 +100,13 @@ class PredictAnswer(BaseModel):
 
     @classmethod
     def of(
-        cls, name: str, version: str, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction], scale: RatingScale
+        cls,
+        name: str,
+        version: str,
+        ids: Sequence[str],
+        reviews: Sequence[Review],
+        found: Sequence[Prediction],
+        scale: RatingScale,
     ) -> "PredictAnswer":
         """The answer for reviews and what a model says of them."""
         # Built without checks: these are our own numbers.

@@ -9,7 +9,9 @@ from ratecast.records import Prediction, Review
 class Recorder(Protocol):
     """Keeps predictions and feedback."""
 
-    def record(self, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction], model: str, version: str) -> None:
+    def record(
+        self, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction], model: str, version: str
+    ) -> None:
         """Keep predictions; never waits and never raises."""
 
     def feedback(self, prediction_id: str, rating: float, source: str) -> bool:
