@@ -203,7 +203,7 @@ def _add_predicting(app: FastAPI, service: Service) -> None:
         ids = [secrets.token_hex(12) for _ in reviews]
         if service.recorder is not None:
             service.recorder.record(ids, reviews, found, served.name, served.version)
-        return PredictAnswer.of(served.name, served.version, ids, reviews, found, served.predictor.scale)
+        return PredictAnswer.of(served, ids, reviews, found)
 
     @app.get("/v1/models", summary="The models that are served", responses=refusals(), dependencies=needs("predict"))
     async def models() -> ModelsAnswer:

@@ -205,7 +205,7 @@ class Batcher:
         reviews = [review for piece in pieces for review in piece.reviews]
         try:
             found = listed(pieces[0].job.served.predictor.predict(reviews))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are answered
             if len(pieces) > 1:  # find the one that fails, so that it fails alone
                 for piece in pieces:
                     self._predict([piece])

@@ -102,7 +102,7 @@ class Gate:
         try:
             key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
         except ConfigError as error:
-            _LOG.error("%s", error)  # noqa: TRY400 - the message says it all
+            _LOG.error("%s", error)
             raise Fault(503, "keys_unreadable", "keys cannot be checked; see the service's log") from None
         state["key"] = key
         if key is None and path not in OPEN_PATHS:

@@ -1,6 +1,7 @@
 """API keys: what is stored of them, and who sent a request."""
 
 import hashlib
+import json
 import re
 import secrets
 import threading
@@ -117,7 +118,7 @@ def _read_key(path: Path, table: Any) -> Key:
 
 
 def add_key(path: Path, name: str, scopes: tuple[str, ...] = DEFAULT_SCOPES, expires: date | None = None) -> str:
-    """Add a new key to a file, which is made if it is not there. A name may have several keys while one takes the other's place.
+    """Add a new key to a file, which is made if it is not there. A name may have several keys, for changing them.
 
     Returns:
         The secret. It is kept nowhere.
@@ -134,7 +135,7 @@ def add_key(path: Path, name: str, scopes: tuple[str, ...] = DEFAULT_SCOPES, exp
         read_keys(path)
     secret = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
     lines = ["[[keys]]", f'name = "{name}"', f'sha256 = "{hashlib.sha256(secret.encode()).hexdigest()}"']
-    lines += [f"scopes = [{', '.join(f'"{scope}"' for scope in dict.fromkeys(scopes))}]"]
+    lines += [f"scopes = {json.dumps(list(dict.fromkeys(scopes)))}"]
     lines += [] if expires is None else [f"expires = {expires.isoformat()}"]
     try:
         with path.open("a", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ratecast.records import Prediction, Review
-from ratecast.scale import RatingScale
+from ratecast.serve.models import Served
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
@@ -99,16 +99,9 @@ class PredictAnswer(BaseModel):
     predictions: list[PredictionMessage]
 
     @classmethod
-    def of(
-        cls,
-        name: str,
-        version: str,
-        ids: Sequence[str],
-        reviews: Sequence[Review],
-        found: Sequence[Prediction],
-        scale: RatingScale,
-    ) -> "PredictAnswer":
+    def of(cls, served: Served, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction]) -> "PredictAnswer":
         """The answer for reviews and what a model says of them."""
+        labels = served.predictor.scale.labels
         # Built without checks: these are our own numbers.
         predictions = [
             PredictionMessage.model_construct(
@@ -117,13 +110,13 @@ class PredictAnswer(BaseModel):
                 rating=one.rating,
                 median=one.median,
                 mode=one.mode,
-                probabilities=dict(zip(scale.labels, one.probabilities.values(), strict=True)),
+                probabilities=dict(zip(labels, one.probabilities.values(), strict=True)),
                 interval=one.interval,
                 warnings=list(one.warnings),
             )
             for identity, review, one in zip(ids, reviews, found, strict=True)
         ]
-        return cls.model_construct(model=name, version=version, predictions=predictions)
+        return cls.model_construct(model=served.name, version=served.version, predictions=predictions)
 
 
 class FeedbackRequest(Message):

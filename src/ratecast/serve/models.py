@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +75,7 @@ class Models:
     def __init__(self, served: Sequence[Served]) -> None:
         self._served = {model.name: model for model in served}
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Served]:
         return iter(self._served.values())
 
     def choose(self, name: str | None) -> Served:
