@@ -9,12 +9,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ratecast.records import Prediction, Review
 from ratecast.serve.models import Served
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+"""Control characters other than white space, and halves of surrogate pairs, which are no characters at all."""
 
 
 def _printable(text: str) -> str:
     if found := _CONTROL.search(text):
-        raise ValueError(f"holds the control character U+{ord(found[0]):04X}")
+        what = "half of a surrogate pair" if found[0] >= "\ud800" else "the control character"
+        raise ValueError(f"holds {what}, U+{ord(found[0]):04X}")
     return text
 
 
@@ -63,7 +65,7 @@ class PredictRequest(Message):
     reviews: list[ReviewMessage] = Field(
         min_length=1, description="The reviews; how many a request may hold is a limit of the service."
     )
-    model: str | None = Field(None, max_length=256, description="The model's name; the first of /v1/models by default.")
+    model: Identity | None = Field(None, description="The model's name; the first of /v1/models by default.")
     deadline_ms: float | None = Field(
         None,
         gt=0,
