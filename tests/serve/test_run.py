@@ -51,7 +51,7 @@ def test_what_is_printed_is_a_file_of_settings(tmp_path: Path, capsys: pytest.Ca
         (["model", "--port", "70000"], "port must be from 0 to 65535"),
         (["model", "--max-reviews", "0"], "max_reviews must be above 0"),
         (["model", "--wait-ms", "-1"], "wait_ms must be 0 or more"),
-        (["nowhere", "--port", "0"], "nowhere is no model folder"),
+        (["nowhere"], "nowhere is no model folder"),
         (["a/model", "b/model"], "two models are called 'model'"),
         (["model", "--keys", "nowhere.toml"], "cannot read the keys"),
         (["model", "--host", "127.0.0.1", "--port", "1", "--config", "nowhere.toml"], "cannot read the settings"),
@@ -74,7 +74,7 @@ def test_a_port_in_use_is_told(linear_model: Path, capsys: pytest.CaptureFixture
 
 def test_requests_that_were_taken_are_answered_after_sigterm(linear_model: Path) -> None:
     reviews = [{"text": f"the movie was good {number} " * 60} for number in range(1000)]
-    with serving(linear_model, "--leave-seconds", "1") as running:
+    with serving(linear_model, "--leave-seconds", "4", "--deadline-ms", "60000") as running:
         answers: list[httpx.Response] = []
 
         def ask() -> None:
