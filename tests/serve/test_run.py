@@ -51,7 +51,7 @@ def test_what_is_printed_is_a_file_of_settings(tmp_path: Path, capsys: pytest.Ca
         (["model", "--port", "70000"], "port must be from 0 to 65535"),
         (["model", "--max-reviews", "0"], "max_reviews must be above 0"),
         (["model", "--wait-ms", "-1"], "wait_ms must be 0 or more"),
-        (["nowhere"], "nowhere is no model folder"),
+        (["nowhere"], "there is no model folder nowhere"),
         (["a/model", "b/model"], "two models are called 'model'"),
         (["model", "--keys", "nowhere.toml"], "cannot read the keys"),
         (["model", "--host", "127.0.0.1", "--port", "1", "--config", "nowhere.toml"], "cannot read the settings"),

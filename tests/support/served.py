@@ -92,7 +92,8 @@ class Running:
 @contextlib.contextmanager
 def serving(*arguments: str | Path, **environment: str) -> Iterator[Running]:
     """``ratecast serve`` with these arguments on a free port; it is killed at the end if it still runs."""
-    command = [sys.executable, "-m", "ratecast", "serve", *map(str, arguments), "--port", "0"]
+    port = [] if "--port" in arguments else ["--port", "0"]
+    command = [sys.executable, "-m", "ratecast", "serve", *map(str, arguments), *port]
     source = str(Path(ratecast.__file__).parents[1])
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": source, **environment}

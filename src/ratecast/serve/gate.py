@@ -12,7 +12,6 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratecast.config import LimitsConfig, is_loopback
-from ratecast.errors import ConfigError
 from ratecast.serve.faults import Fault
 from ratecast.serve.keys import KeyFile
 from ratecast.serve.logs import FIELDS
@@ -99,12 +98,7 @@ class Gate:
                 raise Fault(421, "wrong_host", "without keys only requests to localhost are answered; serve with --keys")
             return
         scheme, _, secret = headers.get("authorization", "").partition(" ")
-        try:
-            key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
-        except ConfigError as error:
-            _LOG.error("%s", error)
-            raise Fault(503, "keys_unreadable", "keys cannot be checked; see the service's log") from None
-        state["key"] = key
+        state["key"] = key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
         if key is None and path not in OPEN_PATHS:
             raise Fault(401, "no_key", "expected a valid key as Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 import secrets
 import threading
@@ -14,9 +15,11 @@ from typing import Any, Final
 
 from ratecast.errors import ConfigError, OutputError
 
+_LOG: Final = logging.getLogger(__name__)
 SCOPES: Final = ("predict", "feedback", "metrics", "admin")
 """What a key may allow: predictions, feedback on them, the metrics, and everything that changes the service."""
-DEFAULT_SCOPES: Final = ("predict", "feedback")
+DEFAULT__LOG: Final = logging.getLogger(__name__)
+SCOPES: Final = ("predict", "feedback")
 PREFIX: Final = "rck_"
 """What keys begin with, so that tools that look for leaked secrets find them."""
 _SECRET_BYTES: Final = 32
@@ -47,6 +50,8 @@ class Key:
 class KeyFile:
     """The keys in a file, which is read again when it changes: keys are added and taken away while the service runs.
 
+    A changed file that cannot be read changes nothing, and the log says so.
+
     Raises:
         ConfigError: if the file cannot be read, or holds something that is no key.
     """
@@ -71,9 +76,13 @@ class KeyFile:
                 return
             self._checked = time.monotonic()
             stamp = _stamp(self._path)
-            if stamp != self._stamp:
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            try:
                 self._keys = read_keys(self._path)
-                self._stamp = stamp
+            except ConfigError as error:  # perhaps it is half written
+                _LOG.error("%s; the keys that were read before stay valid", error)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
