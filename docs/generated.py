@@ -15,12 +15,13 @@ from cyclopts import App, Argument
 
 from ratecast.cli import COMMANDS, create_app
 from ratecast.cli.settings import TITLES, field_docstrings
-from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig, Settings
+from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig, ServeConfig, Settings
 
 _COMMANDS: dict[type[Settings], str] = {
     FitConfig: "fit",
     PretrainConfig: "pretrain",
     CompressConfig: "compress",
+    ServeConfig: "serve",
     DistillConfig: "distill",
 }
 """The command that each class of settings is of."""

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import Running, serving, write_linear_model
 
 import ratecast
 from ratecast.client import AsyncClient, Client, ServiceError
 from ratecast.records import Review
+from served import Running, serving, write_linear_model
 
 
 @pytest.fixture(scope="module")

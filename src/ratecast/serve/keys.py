@@ -18,8 +18,7 @@ from ratecast.errors import ConfigError, OutputError
 _LOG: Final = logging.getLogger(__name__)
 SCOPES: Final = ("predict", "feedback", "metrics", "admin")
 """What a key may allow: predictions, feedback on them, the metrics, and everything that changes the service."""
-DEFAULT__LOG: Final = logging.getLogger(__name__)
-SCOPES: Final = ("predict", "feedback")
+DEFAULT_SCOPES: Final = ("predict", "feedback")
 PREFIX: Final = "rck_"
 """What keys begin with, so that tools that look for leaked secrets find them."""
 _SECRET_BYTES: Final = 32
