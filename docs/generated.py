@@ -14,12 +14,13 @@ from cyclopts import App, Argument
 
 from ratecast.cli import COMMANDS, create_app
 from ratecast.cli.settings import TITLES, field_docstrings
-from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig, Settings
+from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig, ServeConfig, Settings
 
 _COMMANDS: dict[type[Settings], str] = {
     FitConfig: "fit",
     PretrainConfig: "pretrain",
     CompressConfig: "compress",
+    ServeConfig: "serve",
     DistillConfig: "distill",
 }
 """The command that each class of settings is of."""
@@ -90,7 +91,7 @@ def _command(name: str, app: App, heading: str = "##") -> Iterator[str]:
         yield from (
             "And of the [settings](settings.md):",
             "",
-            *_shared(shared, {"pretrain": PretrainConfig, "distill": DistillConfig}.get(name, FitConfig)),
+            *_shared(shared, {command: kind for kind, command in _COMMANDS.items()}.get(name, FitConfig)),
         )
 
 
@@ -148,7 +149,7 @@ def _as_code(line: str) -> str:
 
 def _settings(kind: type[Settings]) -> Iterator[str]:
     for name, title, stage in _stages(kind):
-        if kind is not FitConfig and name:
+        if kind is not FitConfig and name in get_type_hints(FitConfig):
             continue  # the same as in fitting
         hints, helps = get_type_hints(stage), field_docstrings(stage)
         yield from (f"(settings-{_slug(title)})=", f"## {title}", "", (stage.__doc__ or "").strip(), "")
@@ -162,6 +163,9 @@ def _settings(kind: type[Settings]) -> Iterator[str]:
 
 
 def _places(kind: type[Settings], stage: str) -> str:
+    if kind is ServeConfig:
+        where = f"under `[{stage}]`" if stage else "at the top of the file"
+        return f"In TOML {where}; as environment variables such as `RATECAST_PORT`."
     if kind is not FitConfig:
         return f"In TOML at the top of the file; in Python as keyword arguments of {{py:func}}`ratecast.{_COMMANDS[kind]}`."
     if not stage:

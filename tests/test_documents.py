@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from ratecast.cli import create_app
+from served import serving
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+SERVING = ROOT / "docs/guides/serving.md"
 GUIDES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
 
 PRAISE = ("Great phone, 8/10 from me.", "Wonderful film with a clever story.", "Excellent service and a lovely room.")
@@ -131,11 +133,29 @@ def guided(tiny_model: Path, tiny_backbone: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", [path for path in GUIDES if blocks(path, "python")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "document", [path for path in GUIDES if blocks(path, "python") and path != SERVING], ids=lambda path: path.stem
+)
 def test_python_of_the_guides_runs(document: Path, guided: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(guided)
     # A budget of seconds gives a linear model: what is tried here is the snippet, not the training.
     run_python(document, lambda code: re.sub(r'(time_budget=)"\w+"', r'\1"2s"', code))
+
+
+@pytest.mark.slow
+def test_the_guide_to_serving_speaks_to_a_service(guided: Path, tmp_path: Path) -> None:
+    with serving(guided / "model", "--store", tmp_path) as running:
+
+        def there(text: str) -> str:
+            return text.replace("http://127.0.0.1:8000", running.url)
+
+        run_python(SERVING, there)
+        answer = running.client.post("/v1/predict", json={"reviews": [{"text": "Great phone"}]}).json()
+        for command in commands(SERVING) if shutil.which("curl") else []:
+            if command.startswith("curl") and "Authorization" not in command:
+                real = re.sub(r'"prediction_id": "\w+"', f'"prediction_id": "{answer["predictions"][0]["id"]}"', there(command))
+                done = subprocess.run(["bash", "-c", f"{real} --fail"], capture_output=True, text=True, check=False)
+                assert done.returncode == 0, f"{real}\n{done.stdout}\n{done.stderr}"
 
 
 def run_python(document: Path, changed: Callable[[str], str] = str) -> None:

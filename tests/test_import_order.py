@@ -33,6 +33,7 @@ ORDER = (
         "tuning",
         "estimator",
         "serve",
+        "client",
         "cli",
     ),
 )

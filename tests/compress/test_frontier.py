@@ -77,10 +77,19 @@ def test_cascades_lie_between_their_ends_and_keep_their_limit() -> None:
     assert cascade.rmse == pytest.approx(float(np.sqrt(np.mean((cascade.probabilities @ LEVELS - RATINGS) ** 2))))
 
 
+def test_the_standard_error_of_a_loss_is_that_of_a_paired_bootstrap() -> None:
+    whole, other = point("graph words"), point("words")
+    rng = np.random.default_rng(0)
+    rows = rng.integers(len(RATINGS), size=(2000, len(RATINGS)))
+    losses = np.sqrt(other.squared_errors[rows].mean(axis=1) / whole.squared_errors[rows].mean(axis=1)) - 1
+    assert other.loss_error(whole) == pytest.approx(float(losses.std()), rel=0.25)
+    assert whole.loss_error(whole) == 0
+
+
 def test_a_loss_chooses_the_quickest_and_a_time_the_best() -> None:
     points = [point(names) for names in ("graph words", "small words", "words")]
     whole = points[0]
-    loss = points[1].rmse / whole.rmse - 1
+    loss = points[1].loss(whole) + points[1].loss_error(whole)
     assert choose(points, whole, Limits(max_loss=loss + 0.001)) is points[1]
     assert choose(points, whole, Limits(max_loss=0.0)) is whole
     assert choose(points, whole, Limits(target_ms=7.0)) is points[1]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = (
     *("fit", "tune", "pretrain", "compress", "distill", "prune-vocabulary", "zeroshot"),
     *("evaluate", "compare", "predict", "inspect", "harvest", "sample"),
-    "feedback",
+    *("serve", "new-key", "feedback"),
 )
 
 

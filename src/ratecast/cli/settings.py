@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig, Settings
+from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig, ServeConfig, Settings
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -24,10 +24,15 @@ TITLES: Final[dict[str | type[Settings], str]] = {
     "strengthen": "Stronger fine-tuning",
     "answer": "Answer",
     "track": "Tracking",
+    "keeping": "What is kept",
+    "listen": "Listening",
+    "limits": "What is refused",
+    "batching": "Batches",
     FitConfig: "Whole run",
     PretrainConfig: "Pretraining",
     DistillConfig: "Smaller model",
     CompressConfig: "Limits",
+    ServeConfig: "Computing",
 }
 """Heading under which ``--help`` shows the settings of each stage, and those that are of no stage."""
 

@@ -75,9 +75,9 @@ class Findings:
             "limits": {"max_loss": self.limits.max_loss, "target_ms": self.limits.target_ms},
             "validation_reviews": self.reviews,
             "combinations": len(self.points),
-            "whole": _values(self.whole),
-            "chosen": None if self.chosen is None else _values(self.chosen),
-            "frontier": [_values(point) for point in self.best],
+            "whole": self._values(self.whole),
+            "chosen": None if self.chosen is None else self._values(self.chosen),
+            "frontier": [self._values(point) for point in self.best],
             "members": [
                 {"name": part.name, "batch_ms": part.batch_ms, "single_ms": part.single_ms, "megabytes": part.megabytes}
                 for part in self.parts
@@ -116,7 +116,8 @@ class Findings:
         rows = "\n".join(self._row(point) for point in self._shown())
         return (
             '<section class="card"><h2>The frontier in numbers</h2>\n'
-            "<p>The quickest first; what was chosen is marked. The time for one review is that of its median; a review that a "
+            "<p>The quickest first; what was chosen is marked. A loss and its standard error "
+            "together have to keep to the limit. The time for one review is that of its median; a review that a "
             "cascade passes on takes that of the second blend besides.</p>\n"
             '<div class="scroll" role="region" aria-label="The frontier, scrolls sideways" tabindex="0">\n'
             f'<table class="contest"><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></section>'
@@ -144,22 +145,23 @@ class Findings:
             f"{point.megabytes:,.1f}",
         )
 
+    def _values(self, point: Point) -> dict[str, Any]:
+        return {
+            "name": point.name,
+            "is_cascade": isinstance(point.answer, Cascade),
+            "rmse": point.rmse,
+            "loss": point.loss(self.whole),
+            "loss_error": point.loss_error(self.whole),
+            "batch_ms": point.batch_ms,
+            "single_ms": point.single_ms,
+            "slowest_ms": point.slowest_ms,
+            "megabytes": point.megabytes,
+        }
+
     def _loss(self, point: Point) -> str:
-        return f"{100 * (point.rmse / self.whole.rmse - 1):+.1f} %"
+        loss, error = 100 * point.loss(self.whole), 100 * point.loss_error(self.whole)
+        return f"{loss:+.1f} ± {error:.1f} %" if error > 0 else f"{loss:+.1f} %"
 
 
 def _sentence(name: str) -> str:
     return name[:1].upper() + name[1:]
-
-
-def _values(point: Point) -> dict[str, Any]:
-    answer = point.answer
-    return {
-        "name": point.name,
-        "is_cascade": isinstance(answer, Cascade),
-        "rmse": point.rmse,
-        "batch_ms": point.batch_ms,
-        "single_ms": point.single_ms,
-        "slowest_ms": point.slowest_ms,
-        "megabytes": point.megabytes,
-    }

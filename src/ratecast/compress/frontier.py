@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from ratecast.combine.blend import Blend, fit_blend
 from ratecast.combine.cascade import Cascade, fit_threshold
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, RatingScale
 
-LOSSES: Final = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
+LOSSES: Final = (-0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
 """Losses that cascades are made for, besides the one asked for."""
 _QUICKER: Final = 0.5
 """The first blend of a cascade takes at most this share of the time of the full one; else there is little to gain."""
@@ -45,7 +47,7 @@ class Point:
     Attributes:
         answer: the blend, or the cascade of two.
         probabilities: of the held-out reviews, by blends fitted without the review, shape ``(review, level)``.
-        rmse: on the held-out reviews, in rating units.
+        squared_errors: of the expected ratings, in squared rating units, shape ``(review,)``.
         batch_ms: milliseconds for one of many reviews, on average.
         single_ms: median milliseconds for one review by itself.
         slowest_ms: the same for a review that takes all of the model.
@@ -54,11 +56,25 @@ class Point:
 
     answer: Blend | Cascade
     probabilities: FloatArray
-    rmse: float
+    squared_errors: FloatArray
     batch_ms: float
     single_ms: float
     slowest_ms: float
     megabytes: float
+
+    @property
+    def rmse(self) -> float:
+        """On the held-out reviews, in rating units."""
+        return math.sqrt(float(self.squared_errors.mean()))
+
+    def loss(self, whole: "Point") -> float:
+        """How much higher its RMSE is than that of the whole model, as a share of that."""
+        return self.rmse / whole.rmse - 1
+
+    def loss_error(self, whole: "Point") -> float:
+        """Standard error of `loss`, from the squared errors of the same reviews (delta method for the ratio of two means)."""
+        shares = self.squared_errors / self.squared_errors.mean() - whole.squared_errors / whole.squared_errors.mean()
+        return float(self.rmse / whole.rmse / 2 * shares.std() / math.sqrt(len(shares)))
 
     @property
     def name(self) -> str:
@@ -74,7 +90,9 @@ class Limits:
     """What a reduced model has to keep to.
 
     Attributes:
-        max_loss: how much higher than the whole model's its RMSE may be, as a share of that; None for any.
+        max_loss: how much higher than the whole model's its RMSE may be, as a share of that; None for any. The loss and its
+            standard error together have to keep to it (the one-standard-error rule, Breiman et al. 1984), since the lowest
+            of many measured losses is too low by chance.
         target_ms: how long it may take for one review by itself, in the median; None for any.
     """
 
@@ -88,7 +106,7 @@ class Limits:
 
     def keeps(self, point: Point, whole: Point) -> bool:
         """Whether a reduced model keeps to them."""
-        return (self.max_loss is None or point.rmse <= (1 + self.max_loss) * whole.rmse) and (
+        return (self.max_loss is None or point.loss(whole) + point.loss_error(whole) <= self.max_loss) and (
             self.target_ms is None or point.single_ms <= self.target_ms
         )
 
@@ -111,7 +129,7 @@ def blended(parts: Mapping[str, Part], names: Sequence[str], held_out: Reviews, 
     return Point(
         answer=fitted.blend,
         probabilities=fitted.out_of_fold,
-        rmse=_rmse(fitted.out_of_fold, ratings, scale),
+        squared_errors=_squared_errors(fitted.out_of_fold, ratings, scale),
         batch_ms=sum(part.batch_ms for part in used),
         single_ms=single,
         slowest_ms=single,
@@ -169,11 +187,11 @@ def cascades(
                 full_ms=sum(part.batch_ms for part in later),
             )
             slowest = first.single_ms + sum(part.single_ms for part in later)
-            passed = cascade.passed_on(first.probabilities, scale)[:, None]
+            passed = cascade.passed_on(first.probabilities, scale)
             yield Point(
                 answer=cascade,
-                probabilities=passed * full.probabilities + ~passed * first.probabilities,
-                rmse=passing.rmse,
+                probabilities=np.where(passed[:, None], full.probabilities, first.probabilities),
+                squared_errors=np.where(passed, full.squared_errors, first.squared_errors),
                 batch_ms=cascade.mean_ms,
                 single_ms=slowest if passing.fraction >= 0.5 else first.single_ms,
                 slowest_ms=slowest,
@@ -213,7 +231,7 @@ def closest(points: Sequence[Point], whole: Point, limits: Limits) -> Point:
     def excess(point: Point) -> float:
         over = 0.0
         if limits.max_loss is not None:
-            over += max(0.0, point.rmse / ((1 + limits.max_loss) * whole.rmse) - 1)
+            over += max(0.0, point.loss(whole) + point.loss_error(whole) - limits.max_loss)
         if limits.target_ms is not None:
             over += max(0.0, point.single_ms / limits.target_ms - 1)
         return over
@@ -221,5 +239,5 @@ def closest(points: Sequence[Point], whole: Point, limits: Limits) -> Point:
     return min(points, key=lambda point: (excess(point), point.rmse))
 
 
-def _rmse(probabilities: FloatArray, ratings: FloatArray, scale: RatingScale) -> float:
-    return math.sqrt(float(((scale.mean(probabilities) - ratings) ** 2).mean()))
+def _squared_errors(probabilities: FloatArray, ratings: FloatArray, scale: RatingScale) -> FloatArray:
+    return np.asarray((scale.mean(probabilities) - ratings) ** 2)

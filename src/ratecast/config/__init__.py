@@ -14,6 +14,7 @@ from ratecast.config.compress import CompressConfig
 from ratecast.config.distill import DistillConfig
 from ratecast.config.few import FewLabelsConfig
 from ratecast.config.pretrain import PretrainConfig
+from ratecast.config.serve import BatchingConfig, LimitsConfig, ListenConfig, ServeConfig, is_loopback
 from ratecast.config.settings import Settings, setting_names
 from ratecast.config.stages import (
     AnswerConfig,
@@ -35,14 +36,18 @@ __all__ = [
     "AdapterConfig",
     "AnswerConfig",
     "BackboneConfig",
+    "BatchingConfig",
     "ClassWeights",
     "ColumnsConfig",
     "CompressConfig",
     "DistillConfig",
     "FewLabelsConfig",
     "FitConfig",
+    "LimitsConfig",
+    "ListenConfig",
     "Optimise",
     "PretrainConfig",
+    "ServeConfig",
     "Settings",
     "SplitBy",
     "SplitConfig",
@@ -51,6 +56,7 @@ __all__ = [
     "TrackConfig",
     "TrainConfig",
     "TuneName",
+    "is_loopback",
     "parse_duration",
     "setting_names",
     "translation_models",

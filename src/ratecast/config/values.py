@@ -95,10 +95,29 @@ _POSITIVE: Final = frozenset(
         "kept_neurons",
         "most_unlabelled",
         "target_ms",
+        "max_body_bytes",
+        "max_body_seconds",
+        "max_reviews",
+        "max_text_bytes",
+        "max_queue_bytes",
+        "deadline_ms",
+        "batch_bytes",
+        "piece_bytes",
     )
 )
 _NOT_NEGATIVE: Final = frozenset(
-    ("weight_decay", "trained_layers", "seed", "r_drop", "reinitialised_layers", "adversarial", "contrastive_passes")
+    (
+        "weight_decay",
+        "trained_layers",
+        "seed",
+        "r_drop",
+        "reinitialised_layers",
+        "adversarial",
+        "contrastive_passes",
+        "wait_ms",
+        "leave_seconds",
+        "drain_seconds",
+    )
 )
 _FRACTIONS: Final = frozenset(
     (

@@ -1,5 +1,13 @@
-"""Models behind HTTP."""
+"""The service: models behind HTTP, with batching, limits, keys and metrics."""
 
 from ratecast.errors import require
 
-require("fastapi", "serve", "serving models")
+for _package in ("fastapi", "uvicorn", "prometheus_client"):
+    require(_package, "serve", "serving")
+
+from ratecast.serve.keys import DEFAULT_SCOPES, SCOPES, add_key  # noqa: E402 - they need what was just looked for
+from ratecast.serve.logs import start_logging  # noqa: E402
+from ratecast.serve.models import named_folders  # noqa: E402
+from ratecast.serve.run import serve  # noqa: E402
+
+__all__ = ["serve", "named_folders", "start_logging", "add_key", "SCOPES", "DEFAULT_SCOPES"]

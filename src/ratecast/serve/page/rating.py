@@ -123,7 +123,7 @@ async def rate(served: Served, upload: Upload, predict: Predict, store: Store | 
 
 def _joined(parts: Sequence[Predictions]) -> Predictions:
     first = parts[0]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])
         for name in ("id", "interval", "decided", "passed_on")
     }

@@ -22,7 +22,7 @@ async function answer(path, options = {}) {
   if (response.ok) return response;
   if (response.status === 401 || response.status === 403) throw new KeyNeeded("This needs a valid API key.");
   const body = await response.json().catch(() => ({}));
-  const told = body.error ?? body.detail;
+  const told = body.error?.message ?? body.error ?? body.detail;
   throw new Error(typeof told === "string" ? told : `The service refused this (status ${response.status}).`);
 }
 

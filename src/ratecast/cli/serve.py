@@ -1,0 +1,101 @@
+"""``ratecast serve``."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, get_type_hints
+
+from cyclopts import Parameter
+
+from ratecast.cli.arguments import SettingsFile
+from ratecast.cli.settings import setting_flags
+from ratecast.config import ServeConfig, setting_names
+from ratecast.errors import ConfigError
+
+_PREFIX: Final = "RATECAST_"
+_SWITCHES: Final = {"true": True, "1": True, "false": False, "0": False}
+Models = Annotated[str, Parameter(name="MODEL", help="Model folder that ratecast fit wrote, or NAME=FOLDER to name it.")]
+
+
+@setting_flags("listen", "limits", "batching", "keeping", "", of=ServeConfig)
+def serve(
+    model: Models,
+    /,
+    *others: Models,
+    config: SettingsFile = None,
+    print_config: Annotated[bool, Parameter(name="--print-config", negative="", show_default=False)] = False,
+    **settings: Any,
+) -> None:
+    """Answer predictions over HTTP.
+
+    Every setting may also stand in a TOML file, given as --config, or in an
+    environment variable: RATECAST_PORT for --port. Flags override the
+    environment, and the environment the file. Without --keys only this machine
+    is served.
+
+    For example:
+
+        ratecast serve model/
+        ratecast new-key keys.toml shop
+        ratecast serve shop=model/ --host 0.0.0.0 --keys keys.toml
+        ratecast serve model/ --store ratecast.db
+
+    Args:
+        model: see `Models`. It answers requests that name no model.
+        others: Further models.
+        config: see `SettingsFile`.
+        print_config: Show the resolved settings as TOML, and serve nothing.
+        settings: the flags really given.
+    """
+    found = ServeConfig() if config is None else ServeConfig.from_toml(config)
+    found = found.with_values(**{**from_environment(os.environ), **settings})
+    if print_config:
+        print(as_toml(found.to_mapping()), end="")
+        return
+    from ratecast.serve import named_folders, start_logging
+    from ratecast.serve import serve as run
+
+    folders = named_folders([model, *others])
+    start_logging()
+    run(folders, found)
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Settings that stand in environment variables, by their flat names.
+
+    Raises:
+        ConfigError: if a value is not of its setting's type.
+    """
+    found: dict[str, Any] = {}
+    stages = get_type_hints(ServeConfig)
+    for stage, name in setting_names(ServeConfig):
+        variable = f"{_PREFIX}{name.upper()}"
+        kind = get_type_hints(stages[stage])[name] if stage else stages[name]
+        if variable in environment:
+            found[name] = _value(variable, environment[variable], kind)
+    return found
+
+
+def _value(variable: str, text: str, kind: Any) -> Any:
+    try:
+        if kind in {int, int | None}:
+            return int(text)
+        if kind in {float, float | None}:
+            return float(text)
+    except ValueError:
+        raise ConfigError(f"the environment variable {variable} must be a number, found {text!r}") from None
+    if kind is bool:
+        if text.lower() not in _SWITCHES:
+            raise ConfigError(f"the environment variable {variable} must be true or false, found {text!r}")
+        return _SWITCHES[text.lower()]
+    return text
+
+
+def as_toml(settings: Mapping[str, Any]) -> str:
+    """Settings as TOML, which the same command takes as a file; one without a value is a comment."""
+    plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
+    lines = [f"# {name} is not set" if value is None else f"{name} = {json.dumps(value)}" for name, value in plain.items()]
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[{name}]", as_toml(value).rstrip()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,94 @@
+"""Settings of the service."""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ratecast.config.settings import Settings
+from ratecast.config.store import StoreConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenConfig:
+    """Where the service listens, and who may use it."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Beyond this machine only with keys: 0.0.0.0 is every address of the machine."""
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    keys: str | None = None
+    """TOML file with the hashes of API keys, which ratecast new-key writes. Without it nobody needs a key, and only this
+    machine is served."""
+    leave_seconds: float = 0.0
+    """After SIGTERM /readyz says no, and for so long requests are still taken, so that a load balancer can turn away."""
+    drain_seconds: float = 30.0
+    """How long requests that were taken may still be answered after that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """What is refused."""
+
+    max_body_bytes: int = 4_000_000
+    """Largest body of a request; a larger one is refused while it is read."""
+    max_upload_bytes: int = 30_000_000
+    """Largest table that the page for people takes."""
+    max_body_seconds: float = 20.0
+    """Longest time that a client may take to send a body."""
+    max_reviews: int = 1000
+    """Most reviews in a request."""
+    max_text_bytes: int = 200_000
+    """Longest text of a review, with its title, in bytes of UTF-8."""
+    max_queue_bytes: int = 16_000_000
+    """Most bytes of text that wait to be predicted; past it requests are refused at once."""
+    deadline_ms: float = 10_000.0
+    """How long a request may take. One that would take longer, by what waits before it, is refused at once. A request may ask
+    for less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchingConfig:
+    """How requests are gathered into batches."""
+
+    batch_bytes: int = 32_000
+    """Bytes of text that are predicted at once. More is a little faster altogether, and a request waits longer for the batch
+    before its own."""
+    piece_bytes: int = 8_000
+    """What a single request may take of a batch while others wait: the rest of a large one goes behind them."""
+    wait_ms: float = 2.0
+    """How long the first request of a batch waits for further ones where nothing is being predicted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig(Settings):
+    """Everything that decides how a model is served."""
+
+    listen: ListenConfig = field(default_factory=ListenConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+    keeping: StoreConfig = field(default_factory=StoreConfig)
+    store: str | None = None
+    """Where predictions and feedback are kept: an SQLite file, a folder for one, or a URL such as postgresql://user@host/name.
+    Nothing is kept by default. The text of reviews is kept too, unless keep_text is false."""
+    page: bool = True
+    """Whether there is a page for people at /."""
+    threads: int | None = None
+    """Processor threads; all cores by default."""
+
+    def combined_faults(self) -> Iterator[str]:
+        """What is wrong with settings together, each of which is of its type."""
+        if self.listen.keys is None and not is_loopback(self.listen.host):
+            yield (
+                f"host {self.listen.host!r} is reached from other machines, so that keys are needed: make one with "
+                "ratecast new-key keys.toml NAME and give --keys keys.toml, or listen on 127.0.0.1"
+            )
+        if not 0 <= self.listen.port <= 65_535:
+            yield f"port must be from 0 to 65535, found {self.listen.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone. A name other than localhost is taken to be reached from others."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,286 @@
+"""Requests become batches: one thread predicts, and takes what waits in turns."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ratecast.config import BatchingConfig, LimitsConfig
+from ratecast.records import Prediction, Predictions, Review
+from ratecast.serve.faults import Fault
+from ratecast.serve.models import Served
+
+_LOG: Final = logging.getLogger(__name__)
+_REVIEW_BYTES: Final = 64
+"""What a review costs besides its text: its special tokens, and its own part of the answer."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Job:
+    """The reviews of a request on their way.
+
+    Attributes:
+        costs: what predicting each review costs, in bytes of text, shape ``(review,)``.
+        deadline: when the answer is of no use any more, on the clock of `time.monotonic`.
+        found: predictions so far, in the order of the reviews.
+        left: cost of the reviews that are not predicted yet.
+    """
+
+    served: Served
+    reviews: Sequence[Review]
+    costs: Sequence[int]
+    deadline: float
+    answer: "asyncio.Future[list[Prediction]]"
+    arrived: float = field(default_factory=time.monotonic)
+    found: list[Prediction] = field(default_factory=list)
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        self.left = sum(self.costs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    job: Job
+    reviews: Sequence[Review]
+    cost: int
+
+
+class Batcher:
+    """Predicts in a thread of its own, whatever waits together.
+
+    Jobs stand in a line. A batch takes a piece of each, from the first on; what is left of a large job goes to the end of the
+    line, so that a small one behind it waits for a piece and not for all of it.
+
+    Args:
+        batching: how large batches and pieces are.
+        limits: what is refused.
+    """
+
+    def __init__(self, batching: BatchingConfig, limits: LimitsConfig) -> None:
+        self._batching, self._limits = batching, limits
+        self._line: deque[Job] = deque()
+        self._open: set[Job] = set()  # those that wait or are being predicted
+        self._left: Counter[Served] = Counter()  # what they still cost
+        self._changed = threading.Condition()
+        self._stopping = False
+        self.batches = self.predicted = 0
+        self._thread = threading.Thread(target=self._run, name="ratecast-predict", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Cost of what waits or is being predicted."""
+        with self._changed:
+            return self._left.total()
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests that wait or are being predicted."""
+        with self._changed:
+            return len(self._open)
+
+    def submit(self, served: Served, reviews: Sequence[Review], deadline_ms: float | None = None) -> Job:
+        """Put reviews into the line; to be called on the event loop that the answer is awaited on.
+
+        Raises:
+            Fault: 503 if too much waits already, or so much that the deadline would pass.
+        """
+        seconds = min(deadline_ms or self._limits.deadline_ms, self._limits.deadline_ms) / 1000
+        job = Job(
+            served=served,
+            reviews=reviews,
+            costs=[review_cost(review) for review in reviews],
+            deadline=time.monotonic() + seconds,
+            answer=asyncio.get_running_loop().create_future(),
+        )
+        with self._changed:
+            if self._stopping:
+                raise Fault.overloaded("the service is being stopped", 1.0)
+            if self._open:  # where nothing waits any request is taken: only trying shows how long it takes
+                self._admit(job, seconds)
+            self._line.append(job)
+            self._open.add(job)
+            self._left[served] += job.left
+            self._changed.notify_all()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Forget a job whose answer nobody waits for; what is not being predicted of it never will be."""
+        with self._changed:
+            self._drop(job)
+
+    def close(self) -> None:
+        """End the thread after the batch that it works on; whatever still waits is refused."""
+        with self._changed:
+            self._stopping = True
+            jobs = [job for job in self._line if job in self._open]
+            for job in jobs:
+                self._drop(job)
+            self._changed.notify_all()
+        for job in jobs:
+            _settle(job, error=Fault.overloaded("the service is being stopped", 1.0))
+        self._thread.join()
+
+    def _admit(self, job: Job, seconds: float) -> None:
+        ahead = sum(left * served.seconds_per_byte for served, left in self._left.items())
+        if self._left.total() + job.left > self._limits.max_queue_bytes:
+            raise Fault.overloaded("too many reviews are waiting", ahead)
+        if ahead + job.left * job.served.seconds_per_byte > 0.8 * seconds:  # the estimate may be wrong by a fifth
+            raise Fault.overloaded(f"this request would take longer than {seconds:g} s, for what waits before it", ahead)
+
+    def _drop(self, job: Job) -> None:
+        """Take a job off the books; the line passes over it when its turn comes."""
+        if job in self._open:
+            self._open.remove(job)
+            self._pay(job, job.left)
+
+    def _pay(self, job: Job, cost: int) -> None:
+        job.left -= cost
+        self._left[job.served] -= cost
+        if not self._left[job.served]:
+            del self._left[job.served]  # so that a model that is served no more can go
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while pieces := self._next_batch():
+            started = time.perf_counter()
+            self._predict(pieces)
+            cost = sum(piece.cost for piece in pieces)
+            if 4 * cost >= self._batching.batch_bytes:  # in small batches other things than the text take the time
+                pieces[0].job.served.learn(time.perf_counter() - started, cost)
+            self.batches += 1
+            self.predicted += sum(len(piece.reviews) for piece in pieces)
+
+    def _next_batch(self) -> list[_Piece]:
+        """Wait for jobs, and for further ones a little; what to predict next, or nothing when it is time to stop."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._line or self._stopping)
+                if self._stopping:
+                    return []
+                full = self._line[0].arrived + self._batching.wait_ms / 1000
+                while not self._is_full() and (left := full - time.monotonic()) > 0 and not self._stopping:
+                    self._changed.wait(left)
+                if pieces := self._take():
+                    return pieces
+
+    def _is_full(self) -> bool:
+        return self._left.total() >= self._batching.batch_bytes
+
+    def _take(self) -> list[_Piece]:
+        """Pieces of the jobs in line, all of one model, that fill a batch."""
+        pieces: list[_Piece] = []
+        later: list[Job] = []
+        others: list[Job] = []
+        room = self._batching.batch_bytes
+        while self._line and (room > 0 or not pieces):
+            job = self._line.popleft()
+            if job not in self._open:
+                continue
+            if job.deadline < time.monotonic():
+                self._drop(job)
+                _settle(job, error=Fault.too_late())
+                continue
+            if pieces and job.served is not pieces[0].job.served:
+                others.append(job)
+                continue
+            # A job alone in the line has nobody to make way for.
+            most = min(room, self._batching.piece_bytes) if self._line or later or pieces else room
+            piece = _cut(job, most)
+            pieces.append(piece)
+            room -= piece.cost
+            if len(piece.reviews) < len(job.reviews) - _taken(job):
+                later.append(job)
+        self._line.extendleft(reversed(others))
+        self._line.extend(later)
+        return pieces
+
+    def _predict(self, pieces: Sequence[_Piece]) -> None:
+        reviews = [review for piece in pieces for review in piece.reviews]
+        try:
+            found = listed(pieces[0].job.served.predictor.predict(reviews))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are answered
+            if len(pieces) > 1:  # find the one that fails, so that it fails alone
+                for piece in pieces:
+                    self._predict([piece])
+                return
+            _LOG.exception("predicting failed")
+            self.cancel(pieces[0].job)
+            _settle(pieces[0].job, error=error)
+            return
+        start = 0
+        for piece in pieces:
+            job, end = piece.job, start + len(piece.reviews)
+            job.found += found[start:end]
+            start = end
+            with self._changed:
+                if job not in self._open:
+                    continue
+                self._pay(job, piece.cost)
+                if job.left:
+                    continue
+                self._open.remove(job)
+            _settle(job)
+
+
+def _taken(job: Job) -> int:
+    """Reviews of a job that are predicted; a job is never in two batches at once."""
+    return len(job.found)
+
+
+def _cut(job: Job, most: int) -> _Piece:
+    """The next reviews of a job, at least one, up to a cost."""
+    start = end = _taken(job)
+    cost = 0
+    while end < len(job.reviews) and (end == start or cost + job.costs[end] <= most):
+        cost += job.costs[end]
+        end += 1
+    return _Piece(job=job, reviews=job.reviews[start:end], cost=cost)
+
+
+def _settle(job: Job, *, error: BaseException | None = None) -> None:
+    def tell() -> None:
+        if job.answer.done():
+            return
+        if error is None:
+            job.answer.set_result(job.found)
+        else:
+            job.answer.set_exception(error)
+
+    try:
+        job.answer.get_loop().call_soon_threadsafe(tell)
+    except RuntimeError:  # the loop is closed: nobody waits
+        _LOG.debug("an answer came after the end of the event loop")
+
+
+def review_cost(review: Review) -> int:
+    """What predicting a review costs, in bytes of text."""
+    return _REVIEW_BYTES + len(review.text.encode()) + len((review.title or "").encode())
+
+
+def listed(predictions: Predictions) -> list[Prediction]:
+    """The predictions one by one; the arrays are computed once for all of them, which indexing would do for each."""
+    levels = predictions.scale.levels
+    intervals = [None] * len(predictions) if predictions.interval is None else predictions.interval.tolist()
+    warnings = predictions.warnings or [()] * len(predictions)
+    passed = [None] * len(predictions) if predictions.passed_on is None else predictions.passed_on.tolist()
+    numbers = (predictions.rating, predictions.median, predictions.mode)
+    columns = (*(values.tolist() for values in numbers), predictions.probabilities.tolist(), intervals, warnings, passed)
+    return [
+        Prediction(
+            rating=rating,
+            median=median,
+            mode=mode,
+            probabilities=dict(zip(levels, chances, strict=True)),
+            interval=None if interval is None else (interval[0], interval[1]),
+            warnings=tuple(notes),
+            passed_on=passed_on,
+        )
+        for rating, median, mode, chances, interval, notes, passed_on in zip(*columns, strict=True)
+    ]

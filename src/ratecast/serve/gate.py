@@ -1,0 +1,181 @@
+"""What every request passes before the routes: its id, its key, its size; and what every answer carries."""
+
+import asyncio
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ratecast.config import LimitsConfig, is_loopback
+from ratecast.serve.faults import Fault
+from ratecast.serve.keys import KeyFile
+from ratecast.serve.logs import FIELDS
+from ratecast.serve.metrics import Metrics
+
+_LOG: Final = logging.getLogger("ratecast.serve")
+_REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
+OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json", "/")
+"""What is answered without a key; the page itself too, and its style and script, which ask for one."""
+_OPEN_FILES: Final = "/page/static/"
+_PAGE: Final = "/page/"
+_HEADERS: Final = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""What an answer carries unless its route says otherwise."""
+
+
+class Gate:
+    """Passes requests on to an application.
+
+    A body is read here as a whole, up to the limit and for a limited time, before anything is done for it.
+
+    Args:
+        app: the application.
+        limits: largest body, and the time to send it.
+        keys: who may use the service; without them every request that is addressed to this machine.
+        metrics: counts the answers.
+        is_leaving: whether the service is being stopped, so that connections shall be closed.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, limits: LimitsConfig, keys: KeyFile | None, metrics: Metrics, is_leaving: Callable[[], bool]
+    ) -> None:
+        self._app, self._limits, self._keys, self._metrics, self._is_leaving = app, limits, keys, metrics, is_leaving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        state = scope.setdefault("state", {})
+        state |= {"request_id": request_id, "key": None, "log": {}}
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._complete(message, request_id)
+            await send(message)
+
+        try:
+            try:
+                self._check_sender(scope["path"], headers, state)
+                body = await self._read(scope["path"], headers, receive)
+            except Fault as fault:
+                await _refuse(fault, request_id, answer)
+            else:
+                await self._app(scope, _replay(body, receive), answer)
+        except Exception as error:
+            _LOG.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
+            if status:
+                raise
+            await _refuse(unexpected(error), request_id, answer)
+        finally:
+            self._account(scope, status, time.perf_counter() - started)
+
+    def _check_sender(self, path: str, headers: dict[str, str], state: dict[str, Any]) -> None:
+        """Find out who sends the request.
+
+        Raises:
+            Fault: 401 without a valid key where keys are needed; 421 where none are needed and the request is addressed to
+                another host, as when a page elsewhere has made its own name point to this machine.
+        """
+        if self._keys is None:
+            host = headers.get("host", "localhost")
+            name = host if host.endswith("]") else host.rpartition(":")[0] or host
+            if not is_loopback(name):
+                raise Fault(421, "wrong_host", "without keys only requests to localhost are answered; serve with --keys")
+            return
+        scheme, _, secret = headers.get("authorization", "").partition(" ")
+        state["key"] = key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
+        if key is None and path not in OPEN_PATHS and not path.startswith(_OPEN_FILES):
+            raise Fault(401, "no_key", "expected a valid key as Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+
+    async def _read(self, path: str, headers: dict[str, str], receive: Receive) -> bytes:
+        """The whole body.
+
+        Raises:
+            Fault: 413 if it is too large, as soon as that is known; 408 if it takes too long.
+        """
+        most = self._limits.max_upload_bytes if path.startswith(_PAGE) else self._limits.max_body_bytes
+        too_large = Fault(413, "body_too_large", f"the body is larger than {most} bytes; send fewer reviews at once")
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > most:
+            raise too_large
+        parts, size = [], 0
+        try:
+            async with asyncio.timeout(self._limits.max_body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Fault(400, "went_away", "the connection ended before the body did")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > most:
+                        raise too_large
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            seconds = self._limits.max_body_seconds
+            raise Fault(408, "body_too_slow", f"the body did not come within {seconds:g} s") from None
+
+    def _complete(self, message: Message, request_id: str) -> None:
+        """Add the headers that every answer carries."""
+        present = {name.lower() for name, _ in message["headers"]}
+        added = [(name, value) for name, value in _HEADERS.items() if name.encode() not in present]
+        added.append(("x-request-id", request_id))
+        # After a refused body the rest of it may still come: the connection cannot be used again.
+        if self._is_leaving() or message["status"] in {408, 413}:
+            added.append(("connection", "close"))
+        message["headers"] = [*message["headers"], *((name.encode(), value.encode()) for name, value in added)]
+
+    def _account(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.requests.labels(route, str(status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        if route in OPEN_PATHS and status < 400:
+            return  # probes would fill the log
+        key = scope["state"]["key"]
+        told = {"request_id": scope["state"]["request_id"], "method": scope["method"], "path": scope["path"], "status": status}
+        told |= {"ms": round(1000 * seconds, 1), "key": None if key is None else key.name, **scope["state"]["log"]}
+        _LOG.info("request", extra={FIELDS: told})
+
+
+def unexpected(error: BaseException) -> Fault:
+    """What a client is told of an error that is ours."""
+    return Fault(500, "internal", f"an error of the service ({type(error).__name__}); its log has more under the request's id")
+
+
+async def _refuse(fault: Fault, request_id: str, send: Send) -> None:
+    content = json.dumps(fault.body(request_id)).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(content)), **fault.headers}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": fault.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives the body that was read, and after it what still comes."""
+    was_given = False
+
+    async def again() -> Message:
+        nonlocal was_given
+        if was_given:
+            return await receive()
+        was_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

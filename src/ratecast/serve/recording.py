@@ -1,0 +1,61 @@
+"""What the service hands over to be kept."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ratecast.records import Prediction, Review
+from ratecast.store import Feedback, Store, StoredPrediction
+
+
+class Recorder(Protocol):
+    """Keeps predictions and feedback."""
+
+    def record(
+        self, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction], model: str, version: str
+    ) -> None:
+        """Keep predictions; never waits and never raises."""
+
+    def feedback(self, prediction_id: str, rating: float, source: str) -> bool:
+        """Keep the right rating of a prediction for good, waiting until it is; False if there is no such prediction.
+
+        Raises:
+            RatecastError: if it could not be kept.
+        """
+
+    def close(self) -> None:
+        """Keep what still waits to be kept."""
+
+
+class StoreRecorder:
+    """Keeps predictions and feedback in a store.
+
+    Args:
+        store: the store, which is closed with this.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def record(
+        self, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction], model: str, version: str
+    ) -> None:
+        """Keep predictions; never waits."""
+        rows = zip(ids, reviews, found, strict=True)
+        self._store.add_predictions(
+            [
+                StoredPrediction.of(prediction, review, id=name, model=model, version=version)
+                for name, review, prediction in rows
+            ]
+        )
+
+    def feedback(self, prediction_id: str, rating: float, source: str) -> bool:
+        """Keep the right rating of a prediction; on the disk when this returns. False if there is no such prediction.
+
+        Raises:
+            StoreUnavailableError: if it could not be kept.
+        """
+        return self._store.add_feedback(Feedback(prediction_id=prediction_id, rating=rating, source=source))
+
+    def close(self) -> None:
+        """Write what waits, and close the store."""
+        self._store.close()

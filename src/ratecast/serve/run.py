@@ -1,0 +1,114 @@
+"""The process that serves: from settings to the last answer."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from ratecast.config import ServeConfig
+from ratecast.errors import ConfigError
+from ratecast.serve.app import Service, create_app
+from ratecast.serve.batching import Batcher
+from ratecast.serve.keys import KeyFile
+from ratecast.serve.logs import FIELDS
+from ratecast.serve.models import Models, Served
+from ratecast.serve.recording import StoreRecorder
+from ratecast.store import Store
+
+_LOG: Final = logging.getLogger("ratecast.serve")
+_WAITING_CONNECTIONS: Final = 2048
+
+
+def serve(folders: Mapping[str, Path], config: ServeConfig) -> None:
+    """Serve models until the process is told to stop.
+
+    Args:
+        folders: model folders by the name that requests call them; a request that names none is for the first.
+        config: all settings.
+
+    Raises:
+        ConfigError: if the address cannot be listened on, or the keys cannot be read.
+        ModelFolderError: if a folder is no model folder, or damaged.
+        StoreError: if the store cannot be opened.
+    """
+    keys = None if config.listen.keys is None else KeyFile(Path(config.listen.keys))
+    with contextlib.closing(listen(config.listen.host, config.listen.port)) as bound:
+        models = Models([Served(name, folder, config.threads) for name, folder in folders.items()])
+        store = None if config.store is None else Store.open(config.store, config.keeping)
+        service = Service(
+            config=config,
+            models=models,
+            batcher=Batcher(config.batching, config.limits),
+            store=store,
+            recorder=None if store is None else StoreRecorder(store),
+        )
+        settings = uvicorn.Config(
+            create_app(service, keys),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=max(1, round(config.listen.drain_seconds)),
+        )
+        host, port = bound.getsockname()[:2]
+        served = [f"{model.name}@{model.version}" for model in models]
+        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        _LOG.info("serving", extra={FIELDS: {"url": where, "models": served}})
+        bound.listen(_WAITING_CONNECTIONS)
+        _Server(settings, service).run(sockets=[bound])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound to an address, before models are loaded, so that a wrong one shows at once.
+
+    Raises:
+        ConfigError: if that is not possible.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        with contextlib.ExitStack() as stack:
+            bound = stack.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            stack.pop_all()
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error}; choose another with --host and --port") from None
+    return bound
+
+
+class _Server(uvicorn.Server):
+    """Stops in steps: readiness is taken back, then no connection is taken any more, then what was taken is answered."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave in order on SIGTERM and SIGINT, with the exit status of a process that did what it was told."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        _LOG.info("stopped")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to leave; a second signal does so at once."""
+        seconds = 0.0 if self._service.is_leaving else self._service.config.listen.leave_seconds
+        self.force_exit = self._service.is_leaving and sig == signal.SIGINT
+        self._service.is_leaving = True
+        _LOG.info("stopping", extra={FIELDS: {"signal": signal.Signals(sig).name}})
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(loop.call_later, seconds, self._leave)
+
+    def _leave(self) -> None:
+        self.should_exit = True

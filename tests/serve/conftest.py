@@ -1,0 +1,20 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from served import Running, serving, write_linear_model
+
+
+@pytest.fixture(scope="session")
+def linear_model(tiny_reviews: tuple[list[str], list[float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model folder; tests must leave it as it is."""
+    return write_linear_model(tmp_path_factory.mktemp("served") / "tiny", *tiny_reviews)
+
+
+@pytest.fixture(scope="module")
+def service(linear_model: Path) -> Iterator[Running]:
+    """A service with low limits."""
+    limits = ("--max-body-bytes", "20000", "--max-reviews", "50", "--max-text-bytes", "5000", "--max-body-seconds", "1")
+    with serving(linear_model, *limits) as running:
+        yield running

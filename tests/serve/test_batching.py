@@ -1,0 +1,231 @@
+"""Batches, limits, deadlines and cancelling, with a real model in the predictor's thread."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ratecast
+from ratecast.config import BatchingConfig, LimitsConfig
+from ratecast.records import Predictions, Review
+from ratecast.serve.batching import Batcher, listed, review_cost
+from ratecast.serve.faults import Fault
+from ratecast.serve.models import Served
+
+
+class Watched:
+    """A predictor that keeps the sizes of its batches, can be held up, and fails on a text."""
+
+    def __init__(self, folder: Path) -> None:
+        self._inner = ratecast.load(folder)
+        self.batches: list[list[str]] = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def predict(self, reviews: Sequence[Review]) -> Predictions:
+        self.batches.append([review.text for review in reviews])
+        self.may_go_on.wait(30)
+        if any(review.text == "poison" for review in reviews):
+            raise ZeroDivisionError("poison")
+        return self._inner.predict(list(reviews))
+
+
+@pytest.fixture
+def served(linear_model: Path) -> Served:
+    served = Served("tiny", linear_model)
+    served.predictor = Watched(linear_model)  # type: ignore[assignment] # what batches need of one
+    return served
+
+
+def watched(served: Served) -> Watched:
+    assert isinstance(served.predictor, Watched)
+    return served.predictor
+
+
+def with_batcher(
+    work: Callable[[Batcher], Coroutine[Any, Any, None]], *, limits: LimitsConfig | None = None, **batching: Any
+) -> None:
+    async def main() -> None:
+        batcher = Batcher(BatchingConfig(**batching), limits or LimitsConfig())
+        try:
+            await work(batcher)
+            assert (batcher.waiting_bytes, batcher.waiting_requests) == (0, 0)
+        finally:
+            batcher.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def reviews_of(*texts: str) -> list[Review]:
+    return [Review(text=text) for text in texts]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - what is waited for happens in another thread
+        await asyncio.sleep(0.005)
+
+
+async def holding(batcher: Batcher, served: Served) -> Any:
+    """Keep the predictor busy with one review until it may go on."""
+    watched(served).may_go_on.clear()
+    job = batcher.submit(served, reviews_of("first"))
+    await until(lambda: len(watched(served).batches) == 1)
+    return job
+
+
+def test_what_waits_is_predicted_together_and_each_gets_its_own(served: Served, linear_model: Path) -> None:
+    texts = [f"the movie was {word} {number}" for number, word in enumerate(("good", "bad", "great", "awful") * 10)]
+
+    async def work(batcher: Batcher) -> None:
+        first = await holding(batcher, served)
+        jobs = [batcher.submit(served, reviews_of(*texts[start : start + 4])) for start in range(0, 40, 4)]
+        watched(served).may_go_on.set()
+        found = [one for job in jobs for one in await job.answer]
+        expected = ratecast.load(linear_model).predict(texts)
+        np.testing.assert_allclose([one.rating for one in found], expected.rating, atol=1e-9)
+        assert len(await first.answer) == 1
+        assert watched(served).batches == [["first"], texts]
+
+    with_batcher(work)
+
+
+def test_a_batch_waits_for_further_requests(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        jobs = []
+        for number in range(3):
+            jobs.append(batcher.submit(served, reviews_of(str(number))))
+            await asyncio.sleep(0.02)
+        for job in jobs:
+            await job.answer
+        assert watched(served).batches == [["0", "1", "2"]]
+
+    with_batcher(work, wait_ms=2000.0, batch_bytes=3 * review_cost(Review(text="0")))  # full: nothing waits 2 s
+    watched(served).batches.clear()
+
+    async def alone(batcher: Batcher) -> None:
+        started = time.monotonic()
+        await batcher.submit(served, reviews_of("0")).answer
+        assert 0.3 <= time.monotonic() - started < 5
+
+    with_batcher(alone, wait_ms=300.0)
+
+
+def test_a_large_request_is_cut_and_others_overtake_it(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        await_first = await holding(batcher, served)
+        large = batcher.submit(served, reviews_of(*(f"large {number:02d}" for number in range(40))))
+        small = batcher.submit(served, reviews_of("small"))
+        watched(served).may_go_on.set()
+        await small.answer
+        assert [one.rating for one in await large.answer]
+        assert len(await large.answer) == 40
+        await await_first.answer
+        batches = watched(served).batches
+        assert batches[1] == [f"large {number:02d}" for number in range(10)] + ["small"]
+        assert [text for batch in batches[1:] for text in batch if text != "small"] == [
+            f"large {number:02d}" for number in range(40)
+        ]
+        assert [len(batch) for batch in batches[2:]] == [20, 10]  # alone in the line it fills batches
+
+    cost = review_cost(Review(text="large 00"))
+    with_batcher(work, batch_bytes=20 * cost, piece_bytes=10 * cost)
+
+
+def test_past_the_limit_of_the_queue_requests_are_refused_at_once(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = await holding(batcher, served)
+        taken = batcher.submit(served, reviews_of("a" * 600))
+        started = time.monotonic()
+        with pytest.raises(Fault) as found:
+            batcher.submit(served, reviews_of("b" * 600))
+        assert time.monotonic() - started < 0.05
+        assert (found.value.status, found.value.headers["Retry-After"]) == (503, "1")
+        watched(served).may_go_on.set()
+        assert len(await taken.answer) == len(await first.answer) == 1
+
+    with_batcher(work, limits=LimitsConfig(max_queue_bytes=1000))
+
+
+def test_a_request_that_would_be_late_is_refused_at_once(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        served.learn(100.0, 1000)  # a tenth of a second for each byte
+        served.learn(100.0, 1000)
+        first = await holding(batcher, served)
+        with pytest.raises(Fault, match="longer than 10 s") as found:
+            batcher.submit(served, reviews_of("a" * 1000))
+        assert int(found.value.headers["Retry-After"]) >= 1
+        watched(served).may_go_on.set()
+        await first.answer
+
+    with_batcher(work)
+
+
+def test_what_is_late_is_not_computed(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = await holding(batcher, served)
+        late = batcher.submit(served, reviews_of("late"), deadline_ms=50)
+        await asyncio.sleep(0.1)
+        watched(served).may_go_on.set()
+        with pytest.raises(Fault) as found:
+            await late.answer
+        assert found.value.status == 504
+        await first.answer
+        assert watched(served).batches == [["first"]]
+
+    with_batcher(work)
+
+
+def test_what_is_cancelled_is_not_computed(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = await holding(batcher, served)
+        cancelled, kept = (batcher.submit(served, reviews_of(text)) for text in ("cancelled", "kept"))
+        batcher.cancel(cancelled)
+        batcher.cancel(first)  # while it is computed
+        watched(served).may_go_on.set()
+        await kept.answer
+        assert watched(served).batches == [["first"], ["kept"]]
+        assert not cancelled.answer.done()
+
+    with_batcher(work)
+
+
+def test_a_text_that_cannot_be_predicted_fails_alone(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = await holding(batcher, served)
+        jobs = [batcher.submit(served, reviews_of(text)) for text in ("good", "poison", "bad")]
+        watched(served).may_go_on.set()
+        await first.answer
+        assert len(await jobs[0].answer) == len(await jobs[2].answer) == 1
+        with pytest.raises(ZeroDivisionError):
+            await jobs[1].answer
+        assert len(await batcher.submit(served, reviews_of("after")).answer) == 1
+
+    with_batcher(work)
+
+
+def test_closing_refuses_what_waits(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = await holding(batcher, served)
+        waiting = batcher.submit(served, reviews_of("waiting"))
+        watched(served).may_go_on.set()
+        batcher.close()
+        await first.answer
+        with pytest.raises(Fault):
+            await waiting.answer
+        with pytest.raises(Fault):
+            batcher.submit(served, reviews_of("after"))
+
+    with_batcher(work, wait_ms=0.0)
+
+
+def test_predictions_one_by_one_are_those_of_the_batch(linear_model: Path) -> None:
+    predictions = ratecast.load(linear_model).predict(["good", "", "the food was awful"])
+    for one, expected in zip(listed(predictions), predictions, strict=True):
+        assert (one.rating, one.median, one.mode) == (expected.rating, expected.median, expected.mode)
+        assert one.probabilities == expected.probabilities
+        assert (one.interval, one.warnings) == (expected.interval, expected.warnings)

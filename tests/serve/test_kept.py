@@ -1,0 +1,55 @@
+"""The service with a store: feedback that is acknowledged is kept, and the page shows what is there."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ratecast.store import Store
+from served import serving
+
+
+def test_feedback_outlives_a_killed_service_and_can_be_learnt_from(linear_model: Path, tmp_path: Path) -> None:
+    place = tmp_path / "ratecast.db"
+    with serving(linear_model, "--store", place) as running:
+        answer = running.client.post("/v1/predict", json={"reviews": [{"text": "the movie was great", "user": "jo"}]})
+        (prediction,) = answer.json()["predictions"]
+        told = running.client.post("/v1/feedback", json={"prediction_id": prediction["id"], "rating": 4})
+        assert told.status_code == 200, told.text
+        running.stop(signal.SIGKILL)
+    with Store.open(place, create=False) as store:
+        table = store.ratings()
+    assert table["text"].to_pylist() == ["the movie was great"]
+    assert table["rating"].to_pylist() == [4.0]
+
+
+def test_feedback_of_an_unknown_prediction_is_told(linear_model: Path, tmp_path: Path) -> None:
+    with serving(linear_model, "--store", tmp_path) as running:
+        told = running.client.post("/v1/feedback", json={"prediction_id": "nothing", "rating": 4})
+        assert told.status_code == 404
+        assert told.json()["error"]["code"] == "unknown_prediction"
+
+
+def test_the_page_is_served_and_asks_for_a_key_where_there_are_keys(linear_model: Path, tmp_path: Path) -> None:
+    with serving(linear_model) as running:
+        page = running.client.get("/")
+        assert page.status_code == 200
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        assert running.client.get("/page/models").status_code == 200
+    (tmp_path / "keys.toml").write_text("", encoding="utf-8")
+    with serving(linear_model, "--keys", tmp_path / "keys.toml") as running:
+        assert running.client.get("/").status_code == 200
+        assert running.client.get("/page/models").status_code == 401
+    with serving(linear_model, RATECAST_PAGE="false") as running:
+        assert running.client.get("/").status_code == 404
+
+
+def test_a_store_that_cannot_be_opened_is_told_at_once(linear_model: Path, tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "ratecast", "serve", str(linear_model), "--store", "mysql://host/name", "--port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stderr.startswith("ratecast: error:")

@@ -1,0 +1,118 @@
+"""Starting, settings, and stopping without losing a request."""
+
+import signal
+import threading
+import time
+import tomllib
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ratecast.cli import run
+from ratecast.config import ServeConfig
+from served import SECONDS, serving
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> ServeConfig:
+    return ServeConfig.from_mapping(tomllib.loads(capsys.readouterr().out))
+
+
+def test_flags_override_the_environment_and_that_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "serve.toml"
+    file.write_text("threads = 3\n[listen]\nport = 1\n[limits]\nmax_reviews = 1\ndeadline_ms = 1\n")
+    monkeypatch.setenv("RATECAST_PORT", "2")
+    monkeypatch.setenv("RATECAST_MAX_REVIEWS", "2")
+    arguments = ["serve", "model", "--config", str(file), "--max-reviews", "3", "--print-config"]
+    assert run(arguments) == 0
+    expected = ServeConfig().with_values(threads=3, port=2, max_reviews=3, deadline_ms=1.0)
+    assert shown(capsys) == expected
+    monkeypatch.setenv("RATECAST_PORT", "two")
+    assert run(arguments) == 2
+    assert "RATECAST_PORT must be a number, found 'two'" in capsys.readouterr().err
+
+
+def test_what_is_printed_is_a_file_of_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "model", "--print-config", "--keys", 'a "b"\\.toml', "--host", "::"]) == 0
+    file = tmp_path / "serve.toml"
+    file.write_text(capsys.readouterr().out)
+    assert run(["serve", "model", "--print-config", "--config", str(file)]) == 0
+    assert shown(capsys) == ServeConfig().with_values(keys='a "b"\\.toml', host="::")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["model", "--host", "0.0.0.0"], "keys are needed"),
+        (["model", "--host", "::"], "keys are needed"),
+        (["model", "--host", "shop.example"], "keys are needed"),
+        (["model", "--port", "70000"], "port must be from 0 to 65535"),
+        (["model", "--max-reviews", "0"], "max_reviews must be above 0"),
+        (["model", "--wait-ms", "-1"], "wait_ms must be 0 or more"),
+        (["nowhere"], "there is no model folder nowhere"),
+        (["a/model", "b/model"], "two models are called 'model'"),
+        (["model", "--keys", "nowhere.toml"], "cannot read the keys"),
+        (["model", "--host", "127.0.0.1", "--port", "1", "--config", "nowhere.toml"], "cannot read the settings"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_served(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratecast.serve.start_logging", lambda: None)  # it would outlive the test
+    assert run(["serve", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_told(linear_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratecast.serve.start_logging", lambda: None)
+    with serving(linear_model) as running:
+        assert run(["serve", str(linear_model), "--port", running.url.rpartition(":")[2]]) == 2
+    assert "cannot listen on 127.0.0.1 port" in capsys.readouterr().err
+
+
+def test_requests_that_were_taken_are_answered_after_sigterm(linear_model: Path) -> None:
+    reviews = [{"text": f"the movie was good {number} " * 60} for number in range(1000)]
+    with serving(linear_model, "--leave-seconds", "4", "--deadline-ms", "60000") as running:
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            answers.append(httpx.post(f"{running.url}/v1/predict", json={"reviews": reviews}, timeout=SECONDS))
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
+        running.process.send_signal(signal.SIGTERM)
+        running.logged("stopping")
+        assert httpx.get(f"{running.url}/readyz").status_code == 503
+        late = httpx.post(f"{running.url}/v1/predict", json={"reviews": reviews[:1]}, timeout=SECONDS)
+        assert (late.status_code, late.headers["connection"]) == (200, "close")
+        for thread in threads:
+            thread.join(SECONDS)
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert all(len(answer.json()["predictions"]) == 1000 for answer in answers)
+        assert running.process.wait(SECONDS) == 0
+        running.logged("stopped")
+
+
+def test_it_stops_at_once_when_nothing_is_left(linear_model: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with serving(linear_model) as running:
+            assert running.client.get("/readyz").status_code == 200
+            started = time.monotonic()
+            assert running.stop(number) == 0
+            assert time.monotonic() - started < 10
+
+
+def test_a_client_that_goes_away_is_noticed(linear_model: Path) -> None:
+    reviews = [{"text": f"the movie was good {number} " * 100} for number in range(1000)]
+    with serving(linear_model) as running:
+        with pytest.raises(httpx.ReadTimeout):
+            running.client.post("/v1/predict", json={"reviews": reviews}, timeout=httpx.Timeout(30, read=0.05))
+        end = time.monotonic() + SECONDS
+        while not [entry for entry in running.log if entry.get("status") == 499]:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert running.client.post("/v1/predict", json={"reviews": reviews[:1]}).status_code == 200

@@ -1,0 +1,72 @@
+"""The client, against a real service."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ratecast
+from ratecast.client import AsyncClient, Client, ServiceError
+from ratecast.records import Review
+from served import Running, serving, write_linear_model
+
+
+@pytest.fixture(scope="module")
+def model(tiny_reviews: tuple[list[str], list[float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_linear_model(tmp_path_factory.mktemp("client") / "tiny", *tiny_reviews)
+
+
+@pytest.fixture(scope="module")
+def service(model: Path) -> Iterator[Running]:
+    with serving(model) as running:
+        yield running
+
+
+def test_both_clients_answer_as_the_library_does(service: Running, model: Path) -> None:
+    reviews: list[str | Review] = ["the movie was great", Review(text="awful", title="Bad", columns={"a": 1.0})]
+    expected = ratecast.load(model).predict([Review(text="the movie was great"), Review(text="awful", title="Bad")])
+
+    async def ask() -> list[float]:
+        async with AsyncClient(service.url) as client:
+            assert (await client.models())[0]["name"] == "tiny"
+            return [one.rating for one in await client.predict(reviews)]
+
+    with Client(service.url) as client:
+        answer = client.predict(reviews, model="tiny", deadline_ms=9000)
+        assert client.models()[0]["version"] == answer.version
+    assert [one.rating for one in answer] == pytest.approx(expected.rating.tolist())
+    assert answer[0].probabilities == pytest.approx(expected[0].probabilities)
+    assert asyncio.run(ask()) == pytest.approx(expected.rating.tolist())
+
+
+def test_what_another_try_cannot_mend_is_raised_at_once(service: Running) -> None:
+    with Client(service.url, retries=50) as client:
+        with pytest.raises(ServiceError, match="there is no model 'other'") as found:
+            client.predict(["good"], model="other")
+        assert (found.value.status, found.value.code) == (404, "unknown_model")
+        with pytest.raises(ServiceError, match="--store"):
+            client.feedback("a", 4)
+
+
+def test_it_waits_for_a_service_that_is_being_started(model: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with Client(url, retries=1) as client, pytest.raises(ServiceError, match="cannot reach"):
+        client.predict(["good"])
+    found = []
+
+    def ask() -> None:
+        with Client(url, retries=12) as client:
+            found.append(client.predict(["good"]))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    time.sleep(0.3)
+    with serving(model, "--port", url.rpartition(":")[2]):
+        thread.join(60)
+    assert len(found) == 1
