@@ -143,6 +143,8 @@ def test_a_refused_part_says_what_is_kept(linear: Predictor, tmp_path: Path, mon
     table = build_table(rows_of(3 * PART_ROWS))
     with pytest.raises(OutputError, match=r"2,000 of 6,000 rows are scored and kept in .*scoring: run again with --resume"):
         score_table(linear, table, tmp_path / "scored.csv")
+    with pytest.raises(ConfigError, match=r"has scored about 2,000 rows.*go on from them with --resume"):
+        score_table(linear, table, tmp_path / "scored.csv")
     found = score_table(linear, table, tmp_path / "scored.csv", resume=True)
     assert (found.rows, found.resumed_rows) == (6_000, 2_000)
 

@@ -102,6 +102,11 @@ def score_table(
     check_writable(target)
     work = target.with_name(f"{target.name}.scoring")
     check_working_folder(work)
+    if not resume and (kept := len(_parts(work))):
+        raise ConfigError(
+            f"an interrupted run has scored about {kept * PART_ROWS:,} rows, which lie in {work}: go on from them with "
+            "--resume, or delete that folder to begin anew"
+        )
     predictor.check_answer(coverage=coverage, optimise=optimise)
     survey = _survey(source, config, predictor, told)
     options = [

@@ -102,6 +102,19 @@ def test_zstd(tmp_path: Path) -> None:
     assert read_table(path).table["stars"].to_pylist() == [4] * 30
 
 
+def test_zstd_in_several_frames_and_cut_off(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    path = tmp_path / "reviews.csv.zst"
+    lines = [b"text,stars\n", *(f"fine {row * 7919 % 10007},{row % 5 + 1}\n".encode() for row in range(50_000))]
+    frames = [zstandard.ZstdCompressor().compress(b"".join(part)) for part in (lines[:20_000], lines[20_000:])]
+    path.write_bytes(b"".join(frames))
+    assert read_table(path).table.num_rows == 50_000
+    for end in (len(frames[0]) // 2, len(frames[0]) + len(frames[1]) // 2, len(frames[0]) + len(frames[1]) - 3):
+        path.write_bytes(b"".join(frames)[:end])
+        with pytest.raises(DataError, match="damaged or incomplete compressed file"):
+            read_table(path)
+
+
 def test_zstd_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
     path = tmp_path / "reviews.csv.zst"

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, cast
+from types import ModuleType
+from typing import IO, Any, Final, cast
 
 from ratecast.errors import DataError
 
@@ -42,6 +43,7 @@ _FORMATS: Final = {
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
+_ZSTD_BYTES: Final = 1 << 17
 _HEAD_BYTES: Final = 1 << 18
 _SAMPLE_BYTES: Final = 1 << 16
 _CONTROLS: Final = frozenset(range(1, 32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
@@ -82,7 +84,7 @@ def open_text(path: Path, newline: str) -> Iterator[tuple[io.TextIOWrapper, list
         ):
             yield text, [encoding.note] if encoding.note else []
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a damaged or incomplete gzip file ({error}); copy or download it again") from None
+        raise DataError(f"{path} is a damaged or incomplete compressed file ({error}); copy or download it again") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is damaged: it begins as {error.encoding} and then is not; save it as UTF-8") from None
     except OSError as error:
@@ -128,7 +130,44 @@ def _open_zstd(path: Path, raw: IO[bytes]) -> io.BufferedIOBase:
         zstandard = importlib.import_module("zstandard")
     except ImportError:
         raise DataError(f"reading {path} needs the package zstandard (pip install zstandard); or unpack the file") from None
-    return io.BufferedReader(cast("io.RawIOBase", zstandard.ZstdDecompressor().stream_reader(raw)))
+    return io.BufferedReader(_ZstdFile(raw, zstandard), _ZSTD_BYTES)
+
+
+class _ZstdFile(io.RawIOBase):
+    """What a zstd file holds. The package's own reader takes one that is cut off for a whole one, and reads one frame only."""
+
+    def __init__(self, raw: IO[bytes], zstandard: ModuleType) -> None:
+        self._raw, self._zstandard = raw, zstandard
+        self._frame: Any = None
+        self._packed = self._ready = b""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as what is unpacked goes; 0 at the end."""
+        while not self._ready:
+            self._packed = self._packed or self._raw.read(_ZSTD_BYTES)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("it ends in the middle of a zstd frame")
+                return 0
+            self._unpack()
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def _unpack(self) -> None:
+        if self._frame is None:
+            self._frame = self._zstandard.ZstdDecompressor().decompressobj()
+        try:
+            self._ready, packed = self._frame.decompress(self._packed), b""
+        except self._zstandard.ZstdError as error:
+            raise EOFError(str(error)) from None
+        if self._frame.eof:  # another frame may follow
+            packed, self._frame = self._frame.unused_data, None
+        self._packed = packed
 
 
 def _detect(path: Path, stream: io.BufferedIOBase) -> _Encoding:
