@@ -91,6 +91,7 @@ def test_a_loss_chooses_the_quickest_and_a_time_the_best() -> None:
     whole = points[0]
     loss = points[1].loss(whole) + points[1].loss_error(whole)
     assert choose(points, whole, Limits(max_loss=loss + 0.001)) is points[1]
+    assert choose(points, whole, Limits(max_loss=loss - points[1].loss_error(whole) / 2)) is whole, "too near to chance"
     assert choose(points, whole, Limits(max_loss=0.0)) is whole
     assert choose(points, whole, Limits(target_ms=7.0)) is points[1]
     assert choose(points, whole, Limits(target_ms=1.0)) is points[2]

@@ -115,6 +115,7 @@ class _Search:
         self._validation = job.parts["validation"].take(stopping_rows(len(job.parts["validation"])))
         self._texts = self._validation.joined()
         self._place = job.working / "networks"
+        self._after = 0.0  # seconds that judging takes
         self._fingerprint = hashlib.sha256(json.dumps([job.fingerprint, teacher.sha256]).encode()).hexdigest()
 
     def write(self) -> None:

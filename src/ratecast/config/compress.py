@@ -30,7 +30,8 @@ class CompressConfig(Settings):
     """How many milliseconds a single review may take, in the median, on this machine. The most accurate model within it is
     written, or with max_loss too, the quickest that keeps to both."""
     deterministic: bool = False
-    """Whether only what gives the same answers on every processor is tried: no networks of 8-bit integers."""
+    """Whether only what gives the same answers on every processor, but for rounding, is tried: no network is made one of 8-bit
+    integers."""
     unlabelled: str | None = None
     """A further table, file, folder or pattern, of reviews without ratings: the model rates them, and the smaller ones learn
     from that."""
