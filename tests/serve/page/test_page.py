@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 import ratecast
 from ratecast.data import read_table
@@ -51,6 +51,7 @@ def page(browser: Browser, store: Store, tiny_model: Path) -> Iterator[Page]:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(f"http://127.0.0.1:{port}/")
+    expect(page.get_by_role("heading", name="Rate reviews")).to_be_visible()
     yield page
     page.close()
     server.should_exit = True
@@ -117,6 +118,21 @@ def test_files_that_cannot_be_rated(page: Page, tmp_path: Path, name: str, conte
     page.locator("#file").set_input_files(tmp_path / name)
     expect(page.get_by_role("alert")).to_contain_text(message)
     expect(page.get_by_role("progressbar")).to_be_hidden()
+
+
+def test_a_problem_stays_when_something_slow_in_the_background_ends(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    held: list[Route] = []
+    page.route("**/page/queue*", held.append)
+    page.reload()
+    expect(page.get_by_role("heading", name="Rate reviews")).to_be_visible()
+    page.locator("#file").set_input_files(tmp_path / "empty.csv")
+    expect(page.get_by_role("alert")).to_contain_text("empty.csv is empty")
+    with page.expect_response("**/page/queue*") as answer:
+        held[0].continue_()
+    answer.value.finished()
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    expect(page.get_by_role("alert")).to_contain_text("empty.csv is empty")
 
 
 def test_the_model_has_its_card_and_report(page: Page) -> None:

@@ -10,12 +10,11 @@ import { startRating } from "./rating.js";
 const VIEWS = { rate: "rate", products: "products", queue: "queue", model: "model-view" };
 const state = { models: [], model: null };
 
-// Runs something, and shows what went wrong; the problem goes away with the next thing that works.
+// Runs something, and shows what went wrong until the next thing begins. What ends does not hide the problem of another.
 export async function attempt(work) {
+  find("problem").hidden = true;
   try {
-    const found = await work();
-    find("problem").hidden = true;
-    return found;
+    return await work();
   } catch (error) {
     if (error.name === "AbortError") return undefined;
     if (error instanceof KeyNeeded) find("key").hidden = false;
