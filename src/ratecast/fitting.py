@@ -21,7 +21,7 @@ from ratecast.errors import DataError, require
 from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import write_components, write_documents
 from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint, working_place
-from ratecast.members import fit_columns, fit_linear, scoring_seconds
+from ratecast.members import fit_columns, fit_linear, fit_words, scoring_seconds
 from ratecast.model.store import check_target, new_folder
 from ratecast.predict import Predictor, load
 from ratecast.pretraining import Pretraining, pretrain_texts
@@ -151,6 +151,8 @@ def _write_model(job: Job, *, resume: bool) -> None:
         )
     baselines = fit_linear(job)
     columns = fit_columns(job, baselines)
+    if can_finetune and job.config.answer.blend and "tfidf-logistic" in baselines:  # else the texts have no words
+        baselines |= fit_words(job, resume=resume)
     seconds_per_review = scoring_seconds(job, baselines)
     pretrained = _pretrained(job, resume) if can_finetune else job
     tuned = _finetune(pretrained, resume, seconds_per_review) if can_finetune else None
@@ -229,7 +231,7 @@ def _finetune(job: Job, resume: bool, seconds_per_review: float) -> "FineTuned |
     networks = job.config.strengthen.ensemble
     what = "" if networks == 1 else f"{networks + 1} networks "
     job.reporter.tell(
-        f"the time budget of {job.config.time_budget} is too small to fine-tune {what}in: the model will be linear"
+        f"the time budget of {job.config.time_budget} is too small to fine-tune {what}in: the model will be without a backbone"
     )
     return None
 
@@ -250,7 +252,7 @@ def _judged_linear(job: Job, seconds_per_review: float) -> int:
 def _stack(job: Job, baselines: Mapping[str, Baseline], tuned: "FineTuned | None", columns: Columns | None) -> Stack:
     """What stands after the members, fitted to the validation reviews."""
     rows = stopping_rows(len(job.parts["validation"]))
-    members = {name: made.validation for name, made in baselines.items() if made.kind == "linear"}
+    members = {name: made.validation for name, made in baselines.items() if made.kind != "constant"}
     if tuned is not None:
         members = {GRAPH: tuned.validation} | (members if job.config.answer.blend else {})
     stack = fit_stack(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ratecast.baseline import Baseline, LinearTextModel, fit_baselines
+from ratecast.baseline.words import WORD_VECTORS, fit_word_vectors
 from ratecast.combine.out_of_fold import out_of_fold_probabilities
 from ratecast.combine.stack import Columns
 from ratecast.data.split import sampled_rows, stopping_rows
@@ -21,6 +22,10 @@ _CAUTION: Final = 0.6
 """Share of the time left that more reviews are reckoned to take: a review takes 1.3 times as long among three to seven times
 as many, and the machine may slow down."""
 
+_WORDS_SHARE: Final = 0.1
+"""Share of the time left that word vectors may learn in. They take as much only where the reviews are many or long."""
+_TICKS: Final = 1000
+
 _COLUMNS_SHARE: Final = 0.15
 """Share of the time left that the out-of-fold predictions for the effects of columns may take."""
 _COLUMNS_COST: Final = 1.5
@@ -34,8 +39,45 @@ def fit_linear(job: Job) -> dict[str, Baseline]:
     if job.clock.budget_seconds is None:
         return _fit(job, None, job.reporter)
     if job.clock.can_finetune:
-        return _fit(job, max(_LEAST_REVIEWS, int(_REVIEWS_PER_SECOND * job.clock.left())), job.reporter)
+        return _fit(job, _most_reviews(job), job.reporter)
     return _fit_in_little_time(job)
+
+
+def fit_words(job: Job, *, resume: bool) -> dict[str, Baseline]:
+    """The baseline of word vectors by its name; none where the model is linear, or the texts have no words.
+
+    Within a time budget it learns from no more reviews than the linear models, in a small part of the time.
+    """
+    from ratecast.train.loop import Run
+
+    train, validation = job.parts["train"], job.parts["validation"]
+    limited = job.clock.budget_seconds is not None
+    if limited and len(train) > (most := _most_reviews(job)):
+        train = train.take(sampled_rows(len(train), most, job.config.seed))
+    folder = job.working / WORD_VECTORS
+    folder.mkdir(exist_ok=True)
+    with job.reporter.track("word vectors", _TICKS) as advance:
+        shown = 0
+
+        def show(progress: float, score: float) -> None:
+            nonlocal shown
+            ticks = int(_TICKS * progress)
+            advance(ticks - shown, f"validation RMSE {score:.3f}")
+            shown = ticks
+
+        run = Run(
+            config=job.config,
+            folder=folder,
+            fingerprint=job.fingerprint,
+            resume=resume,
+            reporter=SilentReporter(),
+            log_folder=folder,
+            allowed_seconds=_WORDS_SHARE * job.clock.left() if limited else None,
+            on_evaluation=show,
+        )
+        held_out = validation.take(stopping_rows(len(validation)))
+        found = fit_word_vectors(train, held_out, job.scale, run, class_weights=job.config.train.class_weights)
+    return {WORD_VECTORS: found}
 
 
 def fit_columns(job: Job, baselines: Mapping[str, Baseline]) -> Columns | None:
@@ -67,6 +109,11 @@ def scoring_seconds(job: Job, baselines: Mapping[str, Baseline]) -> float:
     for made in baselines.values():
         made.model.probabilities(texts)
     return (time.perf_counter() - started) / len(texts)
+
+
+def _most_reviews(job: Job) -> int:
+    """How many training reviews the time left allows simple models to learn from."""
+    return max(_LEAST_REVIEWS, int(_REVIEWS_PER_SECOND * job.clock.left()))
 
 
 def _fit(job: Job, most: int | None, reporter: Reporter) -> dict[str, Baseline]:

@@ -109,7 +109,7 @@ def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -
             "little. `ratecast evaluate` judges the model on other reviews."
         )
     if tuned is None:
-        return [*found, "The time budget was too small to fine-tune a backbone in: the model is linear."]
+        return [*found, "The time budget was too small to fine-tune a backbone in: the model is without one."]
     return [*found, *_training_notes(job, tuned)]
 
 

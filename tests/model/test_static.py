@@ -56,8 +56,8 @@ def test_a_mean_over_rows_is_the_same_however_it_is_divided(
 
 def test_a_saved_model_says_the_same(network: tuple[StaticNetwork, Ngrams], tmp_path: Path) -> None:
     model = static_model(*network)
-    component = model.save(tmp_path)
-    again = StaticModel.load(tmp_path, list(component.files), len(SCALE))
+    files = model.save(tmp_path, "static")
+    again = StaticModel.load(tmp_path, files, len(SCALE))
     np.testing.assert_array_equal(again.probabilities(TEXTS), model.probabilities(TEXTS))
     assert again.probabilities([]).shape == (0, 5)
 
@@ -71,9 +71,9 @@ def test_very_long_and_empty_texts(network: tuple[StaticNetwork, Ngrams]) -> Non
 
 
 def test_damage_is_told(network: tuple[StaticNetwork, Ngrams], tmp_path: Path) -> None:
-    component = static_model(*network).save(tmp_path)
+    files = static_model(*network).save(tmp_path, "static")
     with pytest.raises(ModelFolderError, match="4 levels"):
-        StaticModel.load(tmp_path, list(component.files), 4)
+        StaticModel.load(tmp_path, files, 4)
     (tmp_path / "static.words.json").write_text('["one"]')
     with pytest.raises(ModelFolderError, match="cannot read the static model"):
-        StaticModel.load(tmp_path, list(component.files), 5)
+        StaticModel.load(tmp_path, files, 5)

@@ -9,6 +9,7 @@ import numpy as np
 from ratecast.baseline.constant import ConstantModel, fit_constant
 from ratecast.baseline.linear import LinearTextModel, RegressionTask, fit_logistic, fit_ridge
 from ratecast.data.split import stopping_rows
+from ratecast.model.static import StaticModel
 from ratecast.progress import Reporter
 from ratecast.records import Reviews, strings
 from ratecast.scale import FloatArray, IntArray, RatingScale
@@ -33,8 +34,9 @@ class Baseline:
     """A fitted baseline.
 
     Attributes:
-        kind: how the model folder calls models of this kind: "constant" or "linear".
-        model: gives probabilities for texts; fitted to the training and the validation reviews.
+        kind: how the model folder calls models of this kind: "constant", "linear" or "static".
+        model: gives probabilities for texts; fitted to the training and the validation reviews, a static one to the training
+            reviews alone.
         validation: probabilities of the validation reviews at `stopping_rows` by a model that learned from the training
             reviews alone, shape ``(review, level)``.
         reviews: how many training reviews it learned from.
@@ -43,7 +45,7 @@ class Baseline:
     """
 
     kind: str
-    model: ConstantModel | LinearTextModel
+    model: ConstantModel | LinearTextModel | StaticModel
     validation: FloatArray
     reviews: int
     seconds: float

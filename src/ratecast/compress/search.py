@@ -176,6 +176,7 @@ class _Search:
             yield from self._variants(self._model_part(of_model["onnx"].name))
         if STATIC in of_model:
             yield self._model_part(of_model[STATIC].name)
+        if STATIC in of_model and "onnx" not in of_model:
             return  # it was made from a larger one, which is the one to learn from
         taught = teach(
             self._job,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ratecast.config import DistillConfig, FitConfig
 from ratecast.model.static import STATIC
-from ratecast.model.store import Component
+from ratecast.model.store import Component, create_component
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.verdict import GRAPH
@@ -93,7 +93,7 @@ def make_static(lesson: Lesson, _config: DistillConfig, run: "Run", time_left: C
         name=STATIC,
         validation=found.validation,
         result=found.result,
-        write=lambda folder, _sample: [found.model.save(folder)],
+        write=lambda folder, _sample: [create_component(folder, STATIC, STATIC, found.model.save(folder, STATIC))],
         about={"student": f"static: {size}"},
     )
 

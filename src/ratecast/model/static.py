@@ -2,7 +2,7 @@
 
 A review costs a look-up for each word in place of a network over all of them. The idea is that of fastText (Joulin et al. 2016,
 "Bag of Tricks for Efficient Text Classification"); that such a table can keep much of what a large model knows is shown by
-model2vec (van Dongen & Tulkens 2024). Here it learns from the level probabilities of a fitted model.
+model2vec (van Dongen & Tulkens 2024). Here it learns from ratings, or from the level probabilities of a fitted model.
 """
 
 import json
@@ -17,12 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ratecast.errors import ModelFolderError
-from ratecast.model.store import Component, create_component
 from ratecast.scale import FloatArray
 from ratecast.text.ngrams import Bags, Ngrams
 
 STATIC: Final = "static"
-"""Kind of the component, and its name."""
+"""Kind of the component."""
 
 _CHUNK_TEXTS: Final = 1_000
 _PIECE_ROWS: Final = 16_384
@@ -85,14 +84,14 @@ class StaticModel:
             found[filled[first:last]] += np.add.reduceat(self.table[bags.rows[begin:end]], inside, axis=0)
         return found / np.sqrt(np.maximum(bags.counts, 1)).astype(np.float32)[:, None]
 
-    def save(self, folder: Path, name: str = STATIC) -> Component:
-        """Write the model into a folder."""
+    def save(self, folder: Path, name: str) -> list[str]:
+        """Write the model into a folder and return the names of the files written."""
         tensors: dict[str, Any] = {part: getattr(self, part) for part in _TENSORS if part != "pairs"}
         tensors |= {"table": self.table.astype(np.float16), "pairs": self.ngrams.pairs}
         save_file(tensors, folder / f"{name}.safetensors")
         words = json.dumps(self.ngrams.words, ensure_ascii=False)
         (folder / f"{name}.words.json").write_text(words, encoding="utf-8")
-        return create_component(folder, name, STATIC, [f"{name}.safetensors", f"{name}.words.json"])
+        return [f"{name}.safetensors", f"{name}.words.json"]
 
     @classmethod
     def load(cls, folder: Path, files: Sequence[str], levels: int) -> "StaticModel":
@@ -115,5 +114,5 @@ class StaticModel:
                     f"{levels} levels"
                 )
         except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
-            raise ModelFolderError(f"cannot read the static model in {folder} ({error}); distil it again") from None
+            raise ModelFolderError(f"cannot read the static model in {folder} ({error}); make it again") from None
         return model
