@@ -3,8 +3,8 @@
     python benchmarks/strengthening.py --data-dir ../shared/data            # two seeds: about an hour
     python benchmarks/strengthening.py --data-dir ../shared/data --only plain,R-Drop --seeds 0,1,2,3
 
-Every model is that of ``ratecast fit`` with the backbone alone (``--no-blend``). Each seed draws other training reviews and starts
-from another head, the same for all methods. Judged are training reviews that no model learns from; the test reviews take no part.
+Every model is that of ``ratecast fit`` with the backbone alone (``--no-blend``). Each seed draws other training reviews, the same
+for all methods. Judged are training reviews that no model learns from; the test reviews take no part.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ ROWS = (
     Row("four dropout masks", ("--dropout-samples", "4")),
     Row("R-Drop", ("--r-drop", "1")),
     Row("top layer anew", ("--reinitialised-layers", "1")),
-    Row("adversarial", ("--adversarial", "0.1")),
+    Row("adversarial", ("--adversarial", "5")),
     Row("word deletion", ("--word-deletion", "0.1")),
     Row("label smoothing", ("--label-smoothing", "0.1")),
     Row("SGD", ("--optimizer", "sgd")),

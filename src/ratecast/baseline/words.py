@@ -19,7 +19,9 @@ WORD_VECTORS: Final = "word-vectors"
 """Name of the baseline."""
 
 
-def fit_word_vectors(train: Reviews, validation: Reviews, scale: RatingScale, run: "Run", *, class_weights: ClassWeights) -> Baseline:
+def fit_word_vectors(
+    train: Reviews, validation: Reviews, scale: RatingScale, run: "Run", *, class_weights: ClassWeights
+) -> Baseline:
     """Fit the model to training reviews; the validation reviews choose the pass that is kept, and it does not learn from them.
 
     Args:
