@@ -3,8 +3,8 @@
     python benchmarks/strengthening.py --data-dir ../shared/data            # two seeds: about an hour
     python benchmarks/strengthening.py --data-dir ../shared/data --only plain,R-Drop --seeds 0,1,2,3
 
-Every model is that of ``ratecast fit`` with the backbone alone (``--no-blend``). Each seed draws other training reviews, the same
-for all methods. Judged are training reviews that no model learns from; the test reviews take no part.
+Every model is that of ``ratecast fit`` with the backbone alone (``--no-blend``). Each seed draws other training reviews,
+the same for all methods. Judged are training reviews that no model learns from; the test reviews take no part.
 """
 
 from dataclasses import dataclass
