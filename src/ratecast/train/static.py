@@ -31,7 +31,12 @@ reviews without a teacher 0.5 had a validation RMSE of 0.740 where 0.3 had 0.751
 _FEW_TEXTS: Final = 1_000
 """With fewer texts, a word that is in two of them has a vector; else it must be in three."""
 _BATCH: Final = 64
-_PASSES: Final = 10.0
+_PASSES: Final = 10
+_LEAST_STEPS: Final = 1_500
+_MOST_PASSES: Final = 50
+"""Few texts are read more often: 800 Yelp reviews had a validation RMSE of 1.107 after 10 passes, 0.912 after 30 and 0.908 after
+100, and 3,200 had 0.837 after 10 and 0.829 after 30."""
+_EVALUATIONS: Final = 10
 _START: Final = 0.01
 
 
@@ -156,13 +161,15 @@ class StaticLearner:
 
     @property
     def planned_steps(self) -> int:
-        """Those of the settings, or of 10 passes."""
-        return self._config.train.steps or math.ceil((self._config.train.epochs or _PASSES) * self._steps_per_pass)
+        """Those of the settings, or of 10 passes, of more where texts are few."""
+        if self._config.train.steps or self._config.train.epochs:
+            return self._config.train.steps or math.ceil((self._config.train.epochs or 1) * self._steps_per_pass)
+        return max(_PASSES * self._steps_per_pass, min(_LEAST_STEPS, _MOST_PASSES * self._steps_per_pass))
 
     @property
     def evaluate_every(self) -> int:
-        """A pass."""
-        return self._steps_per_pass
+        """A pass, or more of them where texts are few."""
+        return max(self._steps_per_pass, self.planned_steps // _EVALUATIONS)
 
     def create_optimizer(self) -> torch.optim.Optimizer:
         """AdamW."""
