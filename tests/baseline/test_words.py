@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from ratecast import FitConfig, RatingScale
 from ratecast.baseline import Baseline
