@@ -118,7 +118,7 @@ def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> Non
         for prediction in fitted.predict([Review(text=text, user=user) for user in ("reader01", "reader11", "new", None)])
     )
     assert harsh < unknown < lenient
-    assert [unknown, nobody] == pytest.approx([fitted.predict([text])[0].rating] * 2, rel=1e-9)
+    assert [unknown, nobody] == pytest.approx([fitted.predict([text])[0].rating] * 2, rel=1e-6)
     table = pl.DataFrame({"text": [text, text], "user": ["reader01", "reader11"]})
     named = pl.DataFrame({"said": [text, text], "uid": ["reader01", "reader11"], "text": "awful", "author": "reader01"})
     for each in (table, named):  # found by their usual names, or by those that the model was fitted on
@@ -160,7 +160,7 @@ def test_too_small_a_budget_gives_the_linear_model_and_says_so(fit_tiny: FitTiny
     assert not (fitted.folder / "model.onnx").exists()
     great, awful = fitted.predict(["the room is great", "the room is awful"])
     assert great.rating > awful.rating
-    assert "linear" in (fitted.folder / "README.md").read_text()
+    assert "too small to fine-tune a backbone in" in (fitted.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WORD_VECTORS: Final = "word-vectors"
 """Name of the baseline."""
+_LEARNING_RATE: Final = 3e-3
+"""Where ratings alone teach, this is better than the rate for what a teacher says; `docs/experiments.md` has the figures."""
 
 
 def fit_word_vectors(
@@ -43,7 +45,9 @@ def fit_word_vectors(
     certain = np.eye(len(scale))[scale.level_index(ratings)]
     weights = review_weights(train, scale, class_weights)
     taught = Taught(texts=train.joined(), targets=certain, ratings=ratings, weights=weights)
-    own = replace(run, config=FitConfig(seed=run.config.seed, threads=run.config.threads))
+    own = replace(
+        run, config=FitConfig(seed=run.config.seed, threads=run.config.threads).with_values(learning_rate=_LEARNING_RATE)
+    )
     found = train_static(taught, validation, scale, own)
     return Baseline(
         kind=STATIC,

@@ -32,10 +32,9 @@ _FEW_TEXTS: Final = 1_000
 """With fewer texts, a word that is in two of them has a vector; else it must be in three."""
 _BATCH: Final = 64
 _PASSES: Final = 10
-_LEAST_STEPS: Final = 1_500
-_MOST_PASSES: Final = 50
-"""Few texts are read more often: 800 Yelp reviews had a validation RMSE of 1.107 after 10 passes, 0.912 after 30 and 0.908
-after 100, and 3,200 had 0.837 after 10 and 0.829 after 30."""
+_LEAST_STEPS: Final = 130
+_MOST_PASSES: Final = 20
+"""Few texts are read more often, as `docs/experiments.md` shows."""
 _EVALUATIONS: Final = 10
 _START: Final = 0.01
 
