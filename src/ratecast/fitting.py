@@ -54,9 +54,9 @@ def fit(
 ) -> Predictor:
     """Fit a rating model and write its folder.
 
-    Reads the reviews, splits them without leaks, fits linear models, fine-tunes the backbone, blends both where that helps,
-    compares the result with all baselines on test reviews that were used for nothing else, and writes one folder that predicts
-    without torch.
+    Reads the reviews, splits them without leaks, fits linear models and word vectors, fine-tunes the backbone, blends all where
+    that helps, compares the result with all baselines on test reviews that were used for nothing else, and writes one folder
+    that predicts without torch.
 
     Args:
         source: a file, folder, pattern, database or frame of rated reviews.

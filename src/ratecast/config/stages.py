@@ -187,7 +187,7 @@ class AnswerConfig:
     """Metric that the predicted rating shall be best in: rmse gives the mean, mae the median, accuracy the most probable level,
     qwk levels cut at fitted thresholds. Predicting can ask for another one."""
     blend: bool = True
-    """Whether linear models of the words join the backbone where that helps on the validation reviews."""
+    """Whether linear models of the words and word vectors join the backbone where that helps on the validation reviews."""
     coverage: float = 0.9
     """Share of the ratings that prediction intervals shall hold. Predicting can ask for another one."""
 
