@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 COMMANDS: Final = (
-    *("fit", "tune", "pretrain", "compress", "distill", "prune-vocabulary", "zeroshot"),
+    *("fit", "tune", "pretrain", "compress", "distill", "quantise", "prune-vocabulary", "zeroshot"),
     *("evaluate", "compare", "predict", "inspect", "harvest", "sample"),
     *("serve", "new-key", "feedback"),
 )

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
@@ -34,6 +34,8 @@ def predict(
     as_json: Annotated[bool, Parameter(name="--json", negative="", show_default=False)] = False,
     optimise: Optimise | None = None,
     coverage: float | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    threads: int | None = None,
     resume: Resume = False,
     **settings: Any,
 ) -> None:
@@ -63,6 +65,8 @@ def predict(
         optimise: Metric that predicted_rating shall be best in: rmse (the mean), mae (the median), accuracy (the most probable
             level) or qwk (levels cut at fitted thresholds). What the model was fitted for by default, mostly rmse.
         coverage: Share of the ratings that the intervals shall hold; what the model was fitted for by default, mostly 0.9.
+        device: What networks compute on: cpu, or cuda where onnxruntime-gpu is installed in place of onnxruntime.
+        threads: Processor threads; one for each processor that the process may use by default.
         resume: Go on with the same run where it was interrupted; what it scored is kept in <out>.scoring/ until the end.
         settings: the flags really given.
     """
@@ -76,7 +80,7 @@ def predict(
         check_writable(out)
     elif resume:
         raise ConfigError("--resume goes on with the file that --out names; give both")
-    predictor, reporter = load(model), ConsoleReporter()
+    predictor, reporter = load(model, threads=threads, device=device), ConsoleReporter()
     predictor.check_answer(coverage=coverage, optimise=optimise)
     source, columns = _source(sources, text, settings), ColumnsConfig(**settings)
     if out is not None:
