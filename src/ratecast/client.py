@@ -160,7 +160,7 @@ class Client(_Requests):
         self._request("POST", "/v1/feedback", {"prediction_id": prediction_id, "rating": rating})
 
     def models(self) -> list[dict[str, Any]]:
-        """what is served: each version of each model, with its weight and scale."""
+        """What is served: each version of each model, with its weight and scale."""
         return list(self._request("GET", "/v1/models")["models"])
 
     def close(self) -> None:

@@ -15,8 +15,8 @@ def pick(versions: Sequence[Wanted], key: bytes) -> int:
 
     Each version gets the share of all keys that its weight says, and a key always leads to the same one: rendezvous hashing
     with weights (Schindelhauer and Schomaker 2005, "Weighted Distributed Hash Tables", the logarithmic method). Where weights
-    change, only as many keys go to another version as have to. A version is told by its folder, so that new content of the
-    folder takes over the keys of the old one.
+    change, a key goes elsewhere only from a version whose weight falls or to one whose weight rises. A version is told by its
+    folder, so that new content of the folder takes over the keys of the old one.
 
     Args:
         versions: the versions of a model; the weight of one at least is above 0.
