@@ -86,6 +86,11 @@ def test_tensors_may_have_a_second_dimension_and_be_nested(twofold: Running) -> 
         assert nested.json()["id"] == nested.headers["x-request-id"]
 
 
+def test_a_body_that_is_declared_as_nothing_is_taken_for_json(twofold: Running) -> None:
+    content = json.dumps({"inputs": [tensor("text", TEXTS)]}).encode()
+    assert len(outputs(twofold.client.post("/v2/models/shop/infer", content=content))["rating"]) == 2
+
+
 def test_a_version_and_outputs_can_be_asked_for(twofold: Running, contrary_model: Path) -> None:
     content = {"inputs": [tensor("text", TEXTS)], "outputs": [{"name": "mode"}, {"name": "rating"}]}
     found = outputs(infer(twofold, content, "shop/versions/contrary"))
@@ -133,7 +138,10 @@ def test_all_refusals_have_the_form_of_the_protocol(twofold: Running, linear_mod
         400: [client.post("/v2/models/shop/infer", content=b"{", headers={"content-type": "application/json"})],
         405: [client.get("/v2/models/shop/infer")],
         413: [infer(twofold, {"inputs": [tensor("text", ["a"] * 4)]}), infer(twofold, {"id": "a" * 4_000_000})],
-        415: [client.post("/v2/models/shop/infer", content=b"{}")],
+        415: [
+            client.post("/v2/models/shop/infer", content=json.dumps(body), headers=headers)
+            for headers in ({"content-type": "text/plain"}, {"origin": "http://evil.example"})
+        ],
         421: [client.get("/v2", headers={"host": "evil.example"})],
     }
     file = tmp_path / "keys.toml"

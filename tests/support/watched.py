@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ratecast
 from ratecast.records import Predictions, Review
@@ -36,5 +37,6 @@ def watched_model(name: str, folder: Path) -> Served:
 
 def watched(served: Served) -> Watched:
     """The predictor of such a version."""
-    assert isinstance(served.predictor, Watched)
-    return served.predictor
+    predictor: Any = served.predictor
+    assert isinstance(predictor, Watched)
+    return predictor

@@ -4,11 +4,13 @@ The specification is specification/protocol/inference_rest.md of kserve/open-inf
 for binary ones is not there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from math import prod
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 import ratecast
@@ -141,9 +143,24 @@ _OUTPUTS: Final[Mapping[str, tuple[str, Callable[[Answered], Sequence[Any]]]]] =
 """The outputs by name: their type and their values."""
 
 
+class _Route(APIRoute):
+    """Takes a body that is declared as nothing for JSON, as Triton's client sends it, if it comes from no page in a browser."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def declared(request: Request) -> Response:
+            if "content-type" not in request.headers and "origin" not in request.headers:  # which browsers always send
+                headers = [*request.scope["headers"], (b"content-type", b"application/json")]
+                request = Request({**request.scope, "headers": headers}, request.receive)
+            return await handle(request)
+
+        return declared
+
+
 def create_open_inference(service: Service) -> APIRouter:
     """The routes, for ``app.include_router``."""
-    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=_Route)
     _add_health(router, service)
     _add_models(router, service)
     return router
