@@ -42,6 +42,7 @@ def test_versions_are_read_as_they_are_written(tmp_path: Path) -> None:
         (["a/model", "b/model"], "two models are called 'model'; name them: first=a/model second=b/model, or, as two versions"),
         (["model=a", "b/model"], "two models are called 'model'"),
         (["shop=a", "shop=b@lots"], "after the @ of 'shop=b@lots'"),
+        (["shop=a", "shop=b@"], "after the @ of 'shop=b@'"),
         (["shop=a", "shop=b@-0.1"], "expected a weight from 0 to 1"),
         (["shop=a", "shop=b@200%"], "expected a weight from 0 to 1"),
         (["shop=a", "shop=b@nan"], "expected a weight from 0 to 1"),

@@ -63,15 +63,14 @@ def _read(text: str) -> _Written:
     name, has_name, rest = text.partition("=")
     rest = rest if has_name else text
     place, mark, suffix = rest.rpartition("@")
-    if not mark or "/" in suffix or Path(rest).is_dir():  # the name of a folder may have the mark too
-        place, suffix = rest, ""
-    folder = Path(place)
+    is_plain = not mark or "/" in suffix or Path(rest).is_dir()  # the name of a folder may have the mark too
+    folder = Path(rest if is_plain else place)
     name = name if has_name else folder.resolve().name
     if not name:
         raise ConfigError(f"{text!r} has no name; write NAME=FOLDER")
-    version = Wanted(name=name, folder=folder, weight=0.0, is_shadow=suffix == _SHADOW)
-    weight = 0.0 if version.is_shadow else _weight(text, suffix) if suffix else None
-    return _Written(version=version, weight=weight, has_name=bool(has_name))
+    is_shadow = not is_plain and suffix == _SHADOW
+    weight = None if is_plain else 0.0 if is_shadow else _weight(text, suffix)
+    return _Written(version=Wanted(name=name, folder=folder, is_shadow=is_shadow), weight=weight, has_name=bool(has_name))
 
 
 def _weight(text: str, suffix: str) -> float:
