@@ -11,7 +11,7 @@ from ratecast.serve.versions import Wanted, wanted_versions
 
 
 def weights(*texts: str) -> list[tuple[str, str, float, bool]]:
-    return [(one.name, str(one.folder), round(one.weight, 9), one.is_shadow) for one in wanted_versions(texts)]
+    return [(one.name, str(one.folder), one.weight, one.is_shadow) for one in wanted_versions(texts)]
 
 
 def test_versions_are_read_as_they_are_written(tmp_path: Path) -> None:
@@ -28,6 +28,7 @@ def test_versions_are_read_as_they_are_written(tmp_path: Path) -> None:
         ("shop", "b", 0.25, False),
         ("shop", "c", 0.5, False),
     ]
+    assert [one[2] for one in weights("shop=a", "shop=b@0.9")] == [0.1, 0.9]
     assert [one[2] for one in weights("shop=a@0.7", "shop=b@0.1", "shop=c@0.2")] == [0.7, 0.1, 0.2]
     assert weights("shop=team@home/model") == [("shop", "team@home/model", 1.0, False)]
     (tmp_path / "model@2").mkdir()

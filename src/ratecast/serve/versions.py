@@ -100,5 +100,5 @@ def _weighted(name: str, versions: Sequence[_Written]) -> list[Wanted]:
             f"the weights of {name!r} add up to {given:g}; expected 1, or less and a version without a weight, which takes the "
             "rest"
         )
-    rest = max(1.0 - given, 0.0) / max(without, 1)
+    rest = round(max(1.0 - given, 0.0) / max(without, 1), 12)  # 0.9, not 0.8999999999999999
     return [replace(one.version, weight=rest if one.weight is None else one.weight) for one in versions]
