@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from cyclopts import App, Argument
@@ -157,9 +157,9 @@ def _settings(kind: type[Settings]) -> Iterator[str]:
         program = _COMMANDS[kind]
         yield from (f"```{{program}} ratecast {program}", "```", "")
         for part, default in _plain_fields(stage):
-            yield from _option(
-                f"--{part.name.replace('_', '-')} {_value(hints[part.name])}".rstrip(), helps[part.name], default
-            )
+            is_flag = get_origin(hints[part.name]) is not tuple  # lists stand in files alone
+            label = f"--{part.name.replace('_', '-')} {_value(hints[part.name])}".rstrip() if is_flag else part.name
+            yield from _option(label, helps[part.name], default)
 
 
 def _places(kind: type[Settings], stage: str) -> str:
@@ -193,7 +193,7 @@ def _plain_fields(stage: Any) -> Iterator[tuple[Field[Any], Any]]:
 
 
 def _option(label: str, text: str, default: Any) -> Iterator[str]:
-    shown = "" if default in {None, False, inspect.Parameter.empty} else f" *Default: {_literal(default)}.*"
+    shown = "" if default in {None, False, (), inspect.Parameter.empty} else f" *Default: {_literal(default)}.*"
     yield from (f"````{{option}} {label}", "", " ".join(text.split()) + shown, "````", "")
 
 

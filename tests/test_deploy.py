@@ -36,6 +36,7 @@ def test_the_unit_serves_this_machine_alone_with_a_store() -> None:
     settings = understood(words)
     assert settings["listen"]["keys"] is None
     assert settings["store"] is not None
+    assert unit["Service"]["ExecReload"].split()[1:] == ["-HUP", "$MAINPID"]
     assert float(unit["Service"]["TimeoutStopSec"]) > settings["listen"]["leave_seconds"] + settings["listen"]["drain_seconds"]
 
 

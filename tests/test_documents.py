@@ -144,7 +144,9 @@ def test_python_of_the_guides_runs(document: Path, guided: Path, monkeypatch: py
 
 @pytest.mark.slow
 def test_the_guide_to_serving_speaks_to_a_service(guided: Path, tmp_path: Path) -> None:
-    with serving(guided / "model", "--store", tmp_path) as running:
+    shutil.copytree(guided / "model", tmp_path / "1")
+    shutil.copytree(guided / "hotels", tmp_path / "2")
+    with serving(f"shop={tmp_path}/1", f"shop={tmp_path}/2@0.1", "--store", tmp_path) as running:
 
         def there(text: str) -> str:
             return text.replace("http://127.0.0.1:8000", running.url)

@@ -83,9 +83,8 @@ def _error_of(answer: Any) -> ServiceError:
     return ServiceError(f"{message} (HTTP {answer.status_code})", status=answer.status_code, code=code, request_id=request_id)
 
 
-def _predict_body(reviews: Sequence[str | Review], model: str | None, deadline_ms: float | None) -> dict[str, Any]:
+def _predict_body(reviews: Sequence[str | Review], **given: str | float | None) -> dict[str, Any]:
     messages = [{"text": one} if isinstance(one, str) else _message(one) for one in reviews]
-    given = {"model": model, "deadline_ms": deadline_ms}
     return {"reviews": messages, **{name: value for name, value in given.items() if value is not None}}
 
 
@@ -128,13 +127,29 @@ class Client(_Requests):
         super().__init__(url, key=key, timeout_seconds=timeout_seconds, retries=retries)
         self._client = httpx.Client(**self._settings)
 
-    def predict(self, reviews: Sequence[str | Review], *, model: str | None = None, deadline_ms: float | None = None) -> Answer:
+    def predict(
+        self,
+        reviews: Sequence[str | Review],
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        route_by: str | None = None,
+        deadline_ms: float | None = None,
+    ) -> Answer:
         """Predict the rating of each review.
+
+        Args:
+            reviews: their texts, or with a title and what else the model reads.
+            model: the model's name; the service's first one by default.
+            version: the version of it that shall answer; by default the service chooses.
+            route_by: a text, such as the id of a user, for which it chooses the same version every time.
+            deadline_ms: how long the answer is of use; by default as long as the service allows.
 
         Raises:
             ServiceError: if the service refuses, or cannot be reached.
         """
-        return _read_answer(self._request("POST", "/v1/predict", _predict_body(reviews, model, deadline_ms)))
+        body = _predict_body(reviews, model=model, version=version, route_by=route_by, deadline_ms=deadline_ms)
+        return _read_answer(self._request("POST", "/v1/predict", body))
 
     def feedback(self, prediction_id: str, rating: float) -> None:
         """Tell the right rating of a prediction; it is kept when this returns.
@@ -145,7 +160,7 @@ class Client(_Requests):
         self._request("POST", "/v1/feedback", {"prediction_id": prediction_id, "rating": rating})
 
     def models(self) -> list[dict[str, Any]]:
-        """The models that are served, with their versions and scales."""
+        """What is served: each version of each model, with its weight and scale."""
         return list(self._request("GET", "/v1/models")["models"])
 
     def close(self) -> None:
@@ -183,10 +198,17 @@ class AsyncClient(_Requests):
         self._client = httpx.AsyncClient(**self._settings)
 
     async def predict(
-        self, reviews: Sequence[str | Review], *, model: str | None = None, deadline_ms: float | None = None
+        self,
+        reviews: Sequence[str | Review],
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        route_by: str | None = None,
+        deadline_ms: float | None = None,
     ) -> Answer:
         """As `Client.predict`."""
-        return _read_answer(await self._request("POST", "/v1/predict", _predict_body(reviews, model, deadline_ms)))
+        body = _predict_body(reviews, model=model, version=version, route_by=route_by, deadline_ms=deadline_ms)
+        return _read_answer(await self._request("POST", "/v1/predict", body))
 
     async def feedback(self, prediction_id: str, rating: float) -> None:
         """As `Client.feedback`."""

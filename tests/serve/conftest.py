@@ -12,6 +12,13 @@ def linear_model(tiny_reviews: tuple[list[str], list[float]], tmp_path_factory: 
     return write_linear_model(tmp_path_factory.mktemp("served") / "tiny", *tiny_reviews)
 
 
+@pytest.fixture(scope="session")
+def contrary_model(tiny_reviews: tuple[list[str], list[float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that thinks the opposite; its folder has another name."""
+    texts, ratings = tiny_reviews
+    return write_linear_model(tmp_path_factory.mktemp("served") / "contrary", texts, [6.0 - rating for rating in ratings])
+
+
 @pytest.fixture(scope="module")
 def service(linear_model: Path) -> Iterator[Running]:
     """A service with low limits."""

@@ -56,6 +56,7 @@ def test_models_and_status(service: Running) -> None:
     (model,) = service.client.get("/v1/models").json()["models"]
     assert (model["name"], model["levels"], model["continuous"]) == ("tiny", [1, 2, 3, 4, 5], False)
     assert len(model["version"]) == 12
+    assert (model["folder"], model["weight"], model["shadow"]) == ("tiny", 1.0, False)
     assert service.client.get("/healthz").json() == {"status": "ok"}
     assert service.client.get("/readyz").json() == {"status": "ready"}
 
@@ -83,6 +84,8 @@ def test_models_and_status(service: Running) -> None:
         (b'{"reviews": [{"text": "a", "title": "\\u001b"}]}', 422, "invalid_request", "the control character, U+001B"),
         (b'{"reviews": [{"text": "a"}], "model": "\\udfff"}', 422, "invalid_request", "model: "),
         (b'{"reviews": [{"text": "a"}], "model": "other"}', 404, "unknown_model", "known are tiny"),
+        (b'{"reviews": [{"text": "a"}], "version": "other"}', 404, "unknown_version", "'tiny' has no version that answers"),
+        (b'{"reviews": [{"text": "a"}], "route_by": ""}', 422, "invalid_request", "route_by"),
         (json.dumps({"reviews": [{"text": "a"}] * 51}).encode(), 413, "too_many_reviews", "at most 50"),
         (json.dumps({"reviews": [{"text": "a" * 5001}]}).encode(), 413, "text_too_long", "review 0 has 5001 bytes"),
         (b" " * 20_001, 413, "body_too_large", "20000"),
@@ -212,4 +215,5 @@ def test_the_description_has_examples_that_work(service: Running) -> None:
     described = service.client.get("/openapi.json").json()
     (example,) = described["components"]["schemas"]["PredictRequest"]["examples"]
     assert service.client.post("/v1/predict", json=example).status_code == 200
-    assert set(described["paths"]) == {"/v1/predict", "/v1/feedback", "/v1/models", "/healthz", "/readyz", "/metrics"}
+    own = {path for path in described["paths"] if not path.startswith("/v2")}
+    assert own == {"/v1/predict", "/v1/feedback", "/v1/models", "/v1/models/reload", "/healthz", "/readyz", "/metrics"}

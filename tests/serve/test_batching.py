@@ -1,9 +1,8 @@
 """Batches, limits, deadlines and cancelling, with a real model in the predictor's thread."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +11,16 @@ import pytest
 
 import ratecast
 from ratecast.config import BatchingConfig, LimitsConfig
-from ratecast.records import Predictions, Review
+from ratecast.records import Review
 from ratecast.serve.batching import Batcher, listed, review_cost
 from ratecast.serve.faults import Fault
 from ratecast.serve.models import Served
-
-
-class Watched:
-    """A predictor that keeps the sizes of its batches, can be held up, and fails on a text."""
-
-    def __init__(self, folder: Path) -> None:
-        self._inner = ratecast.load(folder)
-        self.batches: list[list[str]] = []
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
-
-    def predict(self, reviews: Sequence[Review]) -> Predictions:
-        self.batches.append([review.text for review in reviews])
-        self.may_go_on.wait(30)
-        if any(review.text == "poison" for review in reviews):
-            raise ZeroDivisionError("poison")
-        return self._inner.predict(list(reviews))
+from watched import watched, watched_model
 
 
 @pytest.fixture
 def served(linear_model: Path) -> Served:
-    served = Served("tiny", linear_model)
-    served.predictor = Watched(linear_model)  # type: ignore[assignment] # what batches need of one
-    return served
-
-
-def watched(served: Served) -> Watched:
-    assert isinstance(served.predictor, Watched)
-    return served.predictor
+    return watched_model("tiny", linear_model)
 
 
 def with_batcher(

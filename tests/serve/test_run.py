@@ -27,7 +27,7 @@ def test_flags_override_the_environment_and_that_the_file(
     monkeypatch.setenv("RATECAST_MAX_REVIEWS", "2")
     arguments = ["serve", "model", "--config", str(file), "--max-reviews", "3", "--print-config"]
     assert run(arguments) == 0
-    expected = ServeConfig().with_values(threads=3, port=2, max_reviews=3, deadline_ms=1.0)
+    expected = ServeConfig().with_values(models=("model",), threads=3, port=2, max_reviews=3, deadline_ms=1.0)
     assert shown(capsys) == expected
     monkeypatch.setenv("RATECAST_PORT", "two")
     assert run(arguments) == 2
@@ -39,7 +39,25 @@ def test_what_is_printed_is_a_file_of_settings(tmp_path: Path, capsys: pytest.Ca
     file = tmp_path / "serve.toml"
     file.write_text(capsys.readouterr().out)
     assert run(["serve", "model", "--print-config", "--config", str(file)]) == 0
-    assert shown(capsys) == ServeConfig().with_values(keys='a "b"\\.toml', host="::")
+    assert shown(capsys) == ServeConfig().with_values(models=("model",), keys='a "b"\\.toml', host="::")
+
+
+def test_models_may_stand_in_the_file_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "serve.toml"
+    file.write_text('[routing]\nmodels = ["shop=1", "shop=2@0.1"]\n')
+    arguments = ["serve", "--config", str(file), "--print-config"]
+    assert run(arguments) == 0
+    assert shown(capsys).routing.models == ("shop=1", "shop=2@0.1")
+    monkeypatch.setenv("RATECAST_MODELS", "shop=3 films=4")
+    assert run(arguments) == 0
+    assert shown(capsys).routing.models == ("shop=3", "films=4")
+    assert run(["serve", "shop=5", *arguments[1:]]) == 0
+    assert shown(capsys).routing.models == ("shop=5",)
+    file.write_text('[routing]\nmodels = "shop=1"\n')
+    assert run(arguments) == 2
+    assert "routing.models must be a list of texts, found 'shop=1'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -52,6 +70,9 @@ def test_what_is_printed_is_a_file_of_settings(tmp_path: Path, capsys: pytest.Ca
         (["model", "--max-reviews", "0"], "max_reviews must be above 0"),
         (["model", "--wait-ms", "-1"], "wait_ms must be 0 or more"),
         (["nowhere"], "there is no model folder nowhere"),
+        ([], "there is nothing to serve: name a model folder"),
+        (["shop=a", "shop=b@2"], "expected a weight from 0 to 1, such as 0.1 or 10%, or shadow after the @ of 'shop=b@2'"),
+        (["model", "--watch-seconds", "0"], "watch_seconds must be above 0"),
         (["a/model", "b/model"], "two models are called 'model'"),
         (["model", "--keys", "nowhere.toml"], "cannot read the keys"),
         (["model", "--host", "127.0.0.1", "--port", "1", "--config", "nowhere.toml"], "cannot read the settings"),

@@ -111,6 +111,16 @@ def test_a_sample_is_the_same_in_every_process(open_store: Callable[..., Store])
     assert all(every.keeps(name) and not none.keeps(name) for name in ids)
 
 
+def test_shadows_are_kept_beside_the_answered_predictions_that_are(open_store: Callable[..., Store]) -> None:
+    store = open_store(keep_fraction=0.3)
+    ids = [f"id {number}" for number in range(200)]
+    store.add_predictions([predicted(f"{name}~2", version="2", shadow=True) for name in ids])
+    assert store.flush()
+    kept = [name for name in ids if store.keeps(name)]
+    assert store.counts().written == len(kept) < len(ids)
+    assert store.history(f"{kept[0]}~2").prediction.shadow
+
+
 def test_texts_are_not_kept_unless_wanted(open_store: Callable[..., Store]) -> None:
     store = open_store(keep_text=False)
     store.add_predictions([predicted("a", text="secret", title="secret", item="room")])

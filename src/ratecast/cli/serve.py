@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
 from cyclopts import Parameter
@@ -14,14 +16,22 @@ from ratecast.errors import ConfigError
 
 _PREFIX: Final = "RATECAST_"
 _SWITCHES: Final = {"true": True, "1": True, "false": False, "0": False}
-Models = Annotated[str, Parameter(name="MODEL", help="Model folder that ratecast fit wrote, or NAME=FOLDER to name it.")]
+Models = Annotated[
+    str,
+    Parameter(
+        name="MODEL",
+        help="Model folder that ratecast fit wrote, or NAME=FOLDER to name it. The same name again is another version of the "
+        "model: NAME=FOLDER@0.1 answers a tenth of the requests, NAME=FOLDER@0 those that ask for it, NAME=FOLDER@shadow none. "
+        "The first model answers requests that name none.",
+    ),
+]
 
 
-@setting_flags("listen", "limits", "batching", "keeping", "", of=ServeConfig)
+@setting_flags(
+    "listen", "limits", "batching", "keeping", "watch_seconds", "shadow_queue_bytes", "route_seed", "", of=ServeConfig
+)
 def serve(
-    model: Models,
-    /,
-    *others: Models,
+    *models: Models,
     config: SettingsFile = None,
     print_config: Annotated[bool, Parameter(name="--print-config", negative="", show_default=False)] = False,
     **settings: Any,
@@ -31,7 +41,8 @@ def serve(
     Every setting may also stand in a TOML file, given as --config, or in an
     environment variable: RATECAST_PORT for --port. Flags override the
     environment, and the environment the file. Without --keys only this machine
-    is served.
+    is served. On SIGHUP models and their versions are loaded anew while the old
+    ones go on answering.
 
     For example:
 
@@ -39,25 +50,33 @@ def serve(
         ratecast new-key keys.toml shop
         ratecast serve shop=model/ --host 0.0.0.0 --keys keys.toml
         ratecast serve model/ --store ratecast.db
+        ratecast serve shop=models/1 shop=models/2@0.1 shop=models/3@shadow
 
     Args:
-        model: see `Models`. It answers requests that name no model.
-        others: Further models.
+        models: see `Models`.
         config: see `SettingsFile`.
         print_config: Show the resolved settings as TOML, and serve nothing.
         settings: the flags really given.
     """
-    found = ServeConfig() if config is None else ServeConfig.from_toml(config)
-    found = found.with_values(**{**from_environment(os.environ), **settings})
+    read = partial(resolved, config, {**settings, **({"models": models} if models else {})})
     if print_config:
-        print(as_toml(found.to_mapping()), end="")
+        print(as_toml(read().to_mapping()), end="")
         return
-    from ratecast.serve import named_folders, start_logging
     from ratecast.serve import serve as run
+    from ratecast.serve import start_logging
 
-    folders = named_folders([model, *others])
     start_logging()
-    run(folders, found)
+    run(read)
+
+
+def resolved(file: Path | None, flags: Mapping[str, Any]) -> ServeConfig:
+    """The settings in a file, overridden by those in the environment and these by flags.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a setting is wrong.
+    """
+    found = ServeConfig() if file is None else ServeConfig.from_toml(file)
+    return found.with_values(**{**from_environment(os.environ), **flags})
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -84,6 +103,8 @@ def _value(variable: str, text: str, kind: Any) -> Any:
             return float(text)
     except ValueError:
         raise ConfigError(f"the environment variable {variable} must be a number, found {text!r}") from None
+    if kind == tuple[str, ...]:
+        return tuple(text.split())
     if kind is bool:
         if text.lower() not in _SWITCHES:
             raise ConfigError(f"the environment variable {variable} must be true or false, found {text!r}")

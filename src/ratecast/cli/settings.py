@@ -28,6 +28,7 @@ TITLES: Final[dict[str | type[Settings], str]] = {
     "listen": "Listening",
     "limits": "What is refused",
     "batching": "Batches",
+    "routing": "Models and versions",
     FitConfig: "Whole run",
     PretrainConfig: "Pretraining",
     DistillConfig: "Smaller model",

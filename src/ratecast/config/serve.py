@@ -60,12 +60,30 @@ class BatchingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoutingConfig:
+    """Which models are served, and which version of a model answers."""
+
+    models: tuple[str, ...] = ()
+    """What is served, where the command line names nothing: a list of model folders, written as there."""
+    watch_seconds: float | None = None
+    """How often to look whether the model folders, or the list of them in the settings file, have changed; what is new is taken
+    over. Never by default; on SIGHUP it is done at once."""
+    shadow_queue_bytes: int = 1_000_000
+    """Most bytes of text that wait for shadow versions, which predict only while no request waits; what is too much is dropped
+    and counted."""
+    route_seed: int | None = None
+    """Seed of the draw that decides between versions where a request gives nothing to route by; a different one in each process
+    by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServeConfig(Settings):
     """Everything that decides how a model is served."""
 
     listen: ListenConfig = field(default_factory=ListenConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     batching: BatchingConfig = field(default_factory=BatchingConfig)
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
     keeping: StoreConfig = field(default_factory=StoreConfig)
     store: str | None = None
     """Where predictions and feedback are kept: an SQLite file, a folder for one, or a URL such as postgresql://user@host/name.

@@ -115,6 +115,13 @@ def _hints(kind: Any) -> dict[str, Any]:
     return {name: get_type_hints(stages[stage])[name] if stage else stages[name] for stage, name in setting_names(kind)}
 
 
+def _plain(value: Any, hint: Any) -> Any:
+    """A value of TOML or JSON as its setting has it."""
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if value is not None and hint in {float, float | None} else value
+
+
 def _unknown(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name.rpartition(".")[2], known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
@@ -138,7 +145,7 @@ def _build(kind: type[Any], mapping: Mapping[str, Any], prefix: str, faults: lis
         elif fault := range_fault(key, value):
             faults.append(fault)
         else:
-            values[key] = float(value) if value is not None and hints[key] in {float, float | None} else value
+            values[key] = _plain(value, hints[key])
     if faults:
         return None
     try:

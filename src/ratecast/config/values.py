@@ -103,6 +103,8 @@ _POSITIVE: Final = frozenset(
         "deadline_ms",
         "batch_bytes",
         "piece_bytes",
+        "watch_seconds",
+        "shadow_queue_bytes",
     )
 )
 _NOT_NEGATIVE: Final = frozenset(
@@ -165,6 +167,8 @@ def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of the type that a field's annotation names; a whole number is also a number."""
     if get_origin(hint) is Literal:
         return value in get_args(hint)
+    if get_origin(hint) is tuple:  # of any length; TOML has lists
+        return isinstance(value, tuple | list) and all(fits(one, get_args(hint)[0]) for one in value)
     if get_origin(hint) in {Union, UnionType}:  # the former where an option is a Literal
         return any(fits(value, option) for option in get_args(hint))
     if hint is float:
@@ -176,6 +180,8 @@ def type_name(hint: Any) -> str:
     """An annotation in words, for messages."""
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
+    if get_origin(hint) is tuple:
+        return "a list of texts"
     if get_origin(hint) in {Union, UnionType}:  # the former where an option is a Literal
         return " or ".join(type_name(option) for option in get_args(hint) if option is not type(None))
     return {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[hint]

@@ -7,7 +7,6 @@ for _package in ("fastapi", "uvicorn", "prometheus_client"):
 
 from ratecast.serve.keys import DEFAULT_SCOPES, SCOPES, add_key  # noqa: E402 - they need what was just looked for
 from ratecast.serve.logs import start_logging  # noqa: E402
-from ratecast.serve.models import named_folders  # noqa: E402
 from ratecast.serve.run import serve  # noqa: E402
 
-__all__ = ["serve", "named_folders", "start_logging", "add_key", "SCOPES", "DEFAULT_SCOPES"]
+__all__ = ["serve", "start_logging", "add_key", "SCOPES", "DEFAULT_SCOPES"]

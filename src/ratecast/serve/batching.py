@@ -114,6 +114,11 @@ class Batcher:
         with self._changed:
             self._drop(job)
 
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until nothing waits or is being predicted, for so long at most; whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._open, seconds)
+
     def close(self) -> None:
         """End the thread after the batch that it works on; whatever still waits is refused."""
         with self._changed:
@@ -136,8 +141,13 @@ class Batcher:
     def _drop(self, job: Job) -> None:
         """Take a job off the books; the line passes over it when its turn comes."""
         if job in self._open:
-            self._open.remove(job)
             self._pay(job, job.left)
+            self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        self._open.remove(job)
+        if not self._open:
+            self._changed.notify_all()
 
     def _pay(self, job: Job, cost: int) -> None:
         job.left -= cost
@@ -148,14 +158,22 @@ class Batcher:
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while pieces := self._next_batch():
-            started = time.perf_counter()
-            self._predict(pieces)
-            cost = sum(piece.cost for piece in pieces)
-            if 4 * cost >= self._batching.batch_bytes:  # in small batches other things than the text take the time
-                pieces[0].job.served.learn(time.perf_counter() - started, cost)
-            self.batches += 1
-            self.predicted += sum(len(piece.reviews) for piece in pieces)
+        while self._predict_next():
+            pass  # no name here holds on to what was predicted: a model that is served no more can go
+
+    def _predict_next(self) -> bool:
+        """Predict the next batch; False when it is time to stop."""
+        pieces = self._next_batch()
+        if not pieces:
+            return False
+        started = time.perf_counter()
+        self._predict(pieces)
+        cost = sum(piece.cost for piece in pieces)
+        if 4 * cost >= self._batching.batch_bytes:  # in small batches other things than the text take the time
+            pieces[0].job.served.learn(time.perf_counter() - started, cost)
+        self.batches += 1
+        self.predicted += sum(len(piece.reviews) for piece in pieces)
+        return True
 
     def _next_batch(self) -> list[_Piece]:
         """Wait for jobs, and for further ones a little; what to predict next, or nothing when it is time to stop."""
@@ -225,7 +243,7 @@ class Batcher:
                 self._pay(job, piece.cost)
                 if job.left:
                     continue
-                self._open.remove(job)
+                self._forget(job)
             _settle(job)
 
 

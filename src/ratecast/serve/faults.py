@@ -32,6 +32,13 @@ class Fault(Exception):  # noqa: N818 - an answer to the client, not an error of
             504, "deadline_passed", "the deadline passed before the reviews were predicted; send fewer, or allow more time"
         )
 
-    def body(self, request_id: str) -> dict[str, Any]:
-        """The content of the answer."""
+    def body(self, path: str, request_id: str) -> dict[str, Any]:
+        """The content of the answer to a request, in the form that its path promises."""
+        if speaks_open_inference(path):
+            return {"error": self.message}
         return {"error": {"code": self.code, "message": self.message, "request_id": request_id}}
+
+
+def speaks_open_inference(path: str) -> bool:
+    """Whether a path is one of the Open Inference Protocol, or would be if it were there."""
+    return path == "/v2" or path.startswith("/v2/")

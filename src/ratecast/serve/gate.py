@@ -19,7 +19,7 @@ from ratecast.serve.metrics import Metrics
 
 _LOG: Final = logging.getLogger("ratecast.serve")
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
-OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json", "/")
+OPEN_PATHS: Final = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/openapi.json", "/")
 """What is answered without a key; the page itself too, and its style and script, which ask for one."""
 _OPEN_FILES: Final = "/page/static/"
 _PAGE: Final = "/page/"
@@ -75,14 +75,14 @@ class Gate:
                 self._check_sender(scope["path"], headers, state)
                 body = await self._read(scope["path"], headers, receive)
             except Fault as fault:
-                await _refuse(fault, request_id, answer)
+                await _refuse(fault, scope["path"], request_id, answer)
             else:
                 await self._app(scope, _replay(body, receive), answer)
         except Exception as error:
             _LOG.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
             if status:
                 raise
-            await _refuse(unexpected(error), request_id, answer)
+            await _refuse(unexpected(error), scope["path"], request_id, answer)
         finally:
             self._account(scope, status, time.perf_counter() - started)
 
@@ -159,8 +159,8 @@ def unexpected(error: BaseException) -> Fault:
     return Fault(500, "internal", f"an error of the service ({type(error).__name__}); its log has more under the request's id")
 
 
-async def _refuse(fault: Fault, request_id: str, send: Send) -> None:
-    content = json.dumps(fault.body(request_id)).encode()
+async def _refuse(fault: Fault, path: str, request_id: str, send: Send) -> None:
+    content = json.dumps(fault.body(path, request_id)).encode()
     headers = {"content-type": "application/json", "content-length": str(len(content)), **fault.headers}
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": fault.status, "headers": pairs})

@@ -1,13 +1,13 @@
 """What goes over the wire."""
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ratecast.records import Prediction, Review
-from ratecast.serve.models import Served
+from ratecast.records import Review
+from ratecast.serve.answered import Answered
+from ratecast.serve.models import Version
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 """Control characters other than white space, and halves of surrogate pairs, which are no characters at all."""
@@ -66,6 +66,16 @@ class PredictRequest(Message):
         min_length=1, description="The reviews; how many a request may hold is a limit of the service."
     )
     model: Identity | None = Field(None, description="The model's name; the first of /v1/models by default.")
+    version: Identity | None = Field(
+        None,
+        description="The version of the model that shall answer, or the name of its folder; by default the weights of the "
+        "versions decide.",
+    )
+    route_by: Identity | None = Field(
+        None,
+        description="A text of yours, such as the id of a user, for which the same version answers every time as long as the "
+        "weights stay; the header X-Route-By does the same. Without it each request is drawn anew.",
+    )
     deadline_ms: float | None = Field(
         None,
         gt=0,
@@ -101,8 +111,9 @@ class PredictAnswer(BaseModel):
     predictions: list[PredictionMessage]
 
     @classmethod
-    def of(cls, served: Served, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction]) -> "PredictAnswer":
+    def of(cls, answered: Answered) -> "PredictAnswer":
         """The answer for reviews and what a model says of them."""
+        served = answered.served
         labels = served.predictor.scale.labels
         # Built without checks: these are our own numbers.
         predictions = [
@@ -116,7 +127,7 @@ class PredictAnswer(BaseModel):
                 interval=one.interval,
                 warnings=list(one.warnings),
             )
-            for identity, review, one in zip(ids, reviews, found, strict=True)
+            for identity, review, one in zip(answered.ids, answered.reviews, answered.found, strict=True)
         ]
         return cls.model_construct(model=served.name, version=served.version, predictions=predictions)
 
@@ -137,21 +148,54 @@ class FeedbackAnswer(BaseModel):
 
 
 class ModelMessage(BaseModel):
-    """A model that is served."""
+    """A version of a model that is served."""
 
-    name: str = Field(examples=["shop"])
-    version: str = Field(examples=["1f0c9e2ab34d"])
+    name: str = Field(description="The model's name.", examples=["shop"])
+    version: str = Field(description="Changes with the content of the model folder.", examples=["1f0c9e2ab34d"])
+    folder: str = Field(description="The name of its folder, by which requests may ask for it too.", examples=["2"])
+    weight: float = Field(
+        description="Share of the requests that it answers, of those that ask for no version.", examples=[0.1]
+    )
+    shadow: bool = Field(description="Whether it answers nothing and predicts copies of the model's requests.")
     levels: list[float] = Field(description="The levels of its rating scale.", examples=[[1, 2, 3, 4, 5]])
     continuous: bool = Field(description="Whether ratings between the levels are possible.")
     coverage: float | None = Field(description="Share of the ratings that its intervals hold, if it has any.", examples=[0.9])
     columns: list[str] = Field(description="Columns besides the text that it reads.")
     about: dict[str, Any] = Field(description="What is known of how it was made.")
 
+    @classmethod
+    def of(cls, version: Version) -> "ModelMessage":
+        """What there is to know of a version."""
+        predictor = version.served.predictor
+        about = {name: value for name, value in predictor.manifest.about.items() if not isinstance(value, dict | list)}
+        return cls(
+            name=version.served.name,
+            version=version.served.version,
+            folder=version.served.label,
+            weight=version.wanted.weight,
+            shadow=version.wanted.is_shadow,
+            levels=list(predictor.scale.levels),
+            continuous=predictor.scale.is_continuous,
+            coverage=None if predictor.intervals is None else predictor.intervals.coverage,
+            columns=sorted(predictor.used),
+            about=about,
+        )
+
 
 class ModelsAnswer(BaseModel):
-    """The models that are served; a request that names none is for the first."""
+    """The versions of the models that are served, those of a model together; a request that names no model is for the first."""
 
     models: list[ModelMessage]
+
+
+class ReloadAnswer(BaseModel):
+    """What is served otherwise than before, each as NAME@VERSION."""
+
+    added: list[str] = Field(description="Versions that were not served.", examples=[["shop@1f0c9e2ab34d"]])
+    removed: list[str] = Field(description="Versions that are served no more.", examples=[["shop@8e1f62d7c0a4"]])
+    changed: list[str] = Field(
+        description="Versions with another weight, or that became shadows or ceased to be ones.", examples=[[]]
+    )
 
 
 class StatusAnswer(BaseModel):

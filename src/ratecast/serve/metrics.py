@@ -9,6 +9,8 @@ from ratecast.serve.batching import Batcher
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+_DIFFERENCES: Final = (0.001, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
 
 class Metrics:
     """What the service counts, in a registry of its own."""
@@ -25,6 +27,20 @@ class Metrics:
         )
         self.reviews = Counter(
             "ratecast_reviews", "Reviews predicted in answers.", ["model", "version"], registry=self.registry
+        )
+        self.reloads = Counter("ratecast_reloads", "Times that models were loaded anew.", ["result"], registry=self.registry)
+        self.shadow_reviews = Counter(
+            "ratecast_shadow_reviews",
+            "Reviews copied for a shadow version: predicted, dropped because too much waited, or failed.",
+            ["model", "version", "result"],
+            registry=self.registry,
+        )
+        self.shadow_difference = Histogram(
+            "ratecast_shadow_difference",
+            "Absolute difference between the ratings of a shadow version and of the answer, as a share of the scale's width.",
+            ["model", "version", "answered_by"],
+            buckets=_DIFFERENCES,
+            registry=self.registry,
         )
         self.cancelled = Counter("ratecast_cancelled", "Requests whose client went away.", registry=self.registry)
 

@@ -1,19 +1,16 @@
 """What the service hands over to be kept."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
-from ratecast.records import Prediction, Review
+from ratecast.serve.answered import Answered
 from ratecast.store import Feedback, Store, StoredPrediction
 
 
 class Recorder(Protocol):
     """Keeps predictions and feedback."""
 
-    def record(
-        self, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction], model: str, version: str
-    ) -> None:
-        """Keep predictions; never waits and never raises."""
+    def record(self, answered: Answered, *, shadow: bool = False) -> None:
+        """Keep predictions, of a shadow or answered ones; never waits and never raises."""
 
     def feedback(self, prediction_id: str, rating: float, source: str) -> bool:
         """Keep the right rating of a prediction for good, waiting until it is; False if there is no such prediction.
@@ -36,15 +33,13 @@ class StoreRecorder:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def record(
-        self, ids: Sequence[str], reviews: Sequence[Review], found: Sequence[Prediction], model: str, version: str
-    ) -> None:
-        """Keep predictions; never waits."""
-        rows = zip(ids, reviews, found, strict=True)
+    def record(self, answered: Answered, *, shadow: bool = False) -> None:
+        """Keep predictions, of a shadow or answered ones; never waits."""
+        served = answered.served
         self._store.add_predictions(
             [
-                StoredPrediction.of(prediction, review, id=name, model=model, version=version)
-                for name, review, prediction in rows
+                StoredPrediction.of(prediction, review, id=name, model=served.name, version=served.version, shadow=shadow)
+                for name, review, prediction in zip(answered.ids, answered.reviews, answered.found, strict=True)
             ]
         )
 

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -14,33 +14,39 @@ import uvicorn
 
 from ratecast.config import ServeConfig
 from ratecast.errors import ConfigError
-from ratecast.serve.app import Service, create_app
+from ratecast.serve.app import create_app
 from ratecast.serve.batching import Batcher
 from ratecast.serve.keys import KeyFile
 from ratecast.serve.logs import FIELDS
-from ratecast.serve.models import Models, Served
+from ratecast.serve.models import load_models
 from ratecast.serve.recording import StoreRecorder
+from ratecast.serve.reload import Reloader
+from ratecast.serve.service import Service
+from ratecast.serve.versions import wanted_versions
 from ratecast.store import Store
 
 _LOG: Final = logging.getLogger("ratecast.serve")
 _WAITING_CONNECTIONS: Final = 2048
+_RELOAD: Final = getattr(signal, "SIGHUP", None)
+"""The signal to load models anew; Windows has none."""
 
 
-def serve(folders: Mapping[str, Path], config: ServeConfig) -> None:
+def serve(read: Callable[[], ServeConfig]) -> None:
     """Serve models until the process is told to stop.
 
     Args:
-        folders: model folders by the name that requests call them; a request that names none is for the first.
-        config: all settings.
+        read: gives the settings; it is called again whenever models are loaded anew.
 
     Raises:
-        ConfigError: if the address cannot be listened on, or the keys cannot be read.
+        ConfigError: if a setting is wrong, the address cannot be listened on, or the keys cannot be read.
         ModelFolderError: if a folder is no model folder, or damaged.
         StoreError: if the store cannot be opened.
     """
+    config = read()
+    wanted = wanted_versions(config.routing.models)
     keys = None if config.listen.keys is None else KeyFile(Path(config.listen.keys))
-    with contextlib.closing(listen(config.listen.host, config.listen.port)) as bound:
-        models = Models([Served(name, folder, config.threads) for name, folder in folders.items()])
+    with contextlib.closing(listen(config.listen.host, config.listen.port)) as bound, _without_reloads():
+        models = load_models(wanted, config.threads)
         store = None if config.store is None else Store.open(config.store, config.keeping)
         service = Service(
             config=config,
@@ -49,8 +55,9 @@ def serve(folders: Mapping[str, Path], config: ServeConfig) -> None:
             store=store,
             recorder=None if store is None else StoreRecorder(store),
         )
+        reloader = Reloader(service, read)
         settings = uvicorn.Config(
-            create_app(service, keys),
+            create_app(service, reloader, keys),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -58,11 +65,24 @@ def serve(folders: Mapping[str, Path], config: ServeConfig) -> None:
             timeout_graceful_shutdown=max(1, round(config.listen.drain_seconds)),
         )
         host, port = bound.getsockname()[:2]
-        served = [f"{model.name}@{model.version}" for model in models]
+        served = [str(version.served) for version in models]
         where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         _LOG.info("serving", extra={FIELDS: {"url": where, "models": served}})
         bound.listen(_WAITING_CONNECTIONS)
-        _Server(settings, service).run(sockets=[bound])
+        _Server(settings, service, reloader).run(sockets=[bound])
+
+
+@contextlib.contextmanager
+def _without_reloads() -> Iterator[None]:
+    """Ignores the signal to load anew where nothing is loaded yet, instead of ending by it."""
+    if _RELOAD is None:
+        yield
+        return
+    before = signal.signal(_RELOAD, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(_RELOAD, before)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -86,14 +106,16 @@ def listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """Stops in steps: readiness is taken back, then no connection is taken any more, then what was taken is answered."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, reloader: Reloader) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._reloader = service, reloader
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave in order on SIGTERM and SIGINT, with the exit status of a process that did what it was told."""
+        """Leave in order on SIGTERM and SIGINT, with the status of a process that did what it was told; reload on SIGHUP."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        if _RELOAD is not None:
+            before[_RELOAD] = signal.signal(_RELOAD, self._reload)
         try:
             yield
         finally:
@@ -109,6 +131,9 @@ class _Server(uvicorn.Server):
         _LOG.info("stopping", extra={FIELDS: {"signal": signal.Signals(sig).name}})
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, seconds, self._leave)
+
+    def _reload(self, sig: int, frame: FrameType | None) -> None:
+        asyncio.get_running_loop().call_soon_threadsafe(self._reloader.ask)
 
     def _leave(self) -> None:
         self.should_exit = True

@@ -44,7 +44,7 @@ class StoredPrediction(_Entry):
         stars: the rating that the review came with, if any.
         user: who wrote the review, as given; deletion finds it by the same text.
         flag: why a person should read it whatever the model says, in words ("harmful").
-        shadow: whether it was made beside the one that was answered.
+        shadow: whether it was made beside the one that was answered; its id is then that one's with ``~`` and its version.
     """
 
     id: str
@@ -61,6 +61,11 @@ class StoredPrediction(_Entry):
     flag: str | None = None
     shadow: bool = False
     time: datetime = field(default_factory=now)
+
+    @property
+    def answered_id(self) -> str:
+        """Its id, or that of the answered prediction beside which it was made."""
+        return self.id.partition("~")[0] if self.shadow else self.id
 
     @classmethod
     def of(

@@ -117,9 +117,10 @@ class Store:
     def add_predictions(self, entries: Sequence[StoredPrediction]) -> None:
         """Keep predictions, or the share of them that the settings say; they are written in the background.
 
-        Never waits. More than `StoreConfig.waiting_limit` waiting ones are dropped and counted.
+        Those of shadows are kept beside the answered ones that are. Never waits. More than `StoreConfig.waiting_limit` waiting
+        ones are dropped and counted.
         """
-        self._writer.put([self._row(entry) for entry in entries if self.keeps(entry.id)])
+        self._writer.put([self._row(entry) for entry in entries if self.keeps(entry.answered_id)])
 
     def add_feedback(self, entry: Feedback) -> bool:
         """Keep the rating that turned out to be right; it is on the disk when this returns.

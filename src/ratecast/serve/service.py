@@ -1,0 +1,146 @@
+"""What the routes work with: the models, and predicting with them for a request."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fastapi import Request
+
+from ratecast.config import ServeConfig
+from ratecast.records import Prediction, Review
+from ratecast.serve.answered import Answered
+from ratecast.serve.batching import Batcher, Job
+from ratecast.serve.faults import Fault
+from ratecast.serve.metrics import Metrics
+from ratecast.serve.models import Models
+from ratecast.serve.recording import Recorder
+from ratecast.serve.shadow import Shadows
+from ratecast.store import Store
+
+_ROUTE_HEADER: Final = "x-route-by"
+
+
+@dataclass(kw_only=True)
+class Service:
+    """What the routes work with.
+
+    Attributes:
+        models: what is served now; others may take its place at any time.
+        is_leaving: whether the service is being stopped.
+    """
+
+    config: ServeConfig
+    models: Models
+    batcher: Batcher
+    metrics: Metrics = field(default_factory=Metrics)
+    store: Store | None = None
+    recorder: Recorder | None = None
+    is_leaving: bool = False
+
+    def __post_init__(self) -> None:
+        self.shadows = Shadows(self.batcher, self.config, self.metrics, self.recorder)
+        self._draw = random.Random(self.config.routing.route_seed)  # noqa: S311 - no secret
+
+    async def answer(
+        self,
+        request: Request,
+        reviews: Sequence[Review],
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        route_by: str | None = None,
+        deadline_ms: float | None = None,
+    ) -> Answered:
+        """Predict reviews with others that wait, until the deadline, and as long as the client does not go away.
+
+        Args:
+            request: the request that they came with.
+            reviews: what to predict.
+            model: the model's name; the first model by default.
+            version: the version of it; by default the weights decide.
+            route_by: what that choice follows from; by default the request's header, or chance.
+            deadline_ms: how long the answer is of use.
+
+        Raises:
+            Fault: 404 for an unknown model or version, 413 for too many reviews or a text too long, 503 for too many that wait,
+                504 when the deadline passes.
+        """
+        models = self.models
+        served = models.choose(model, version, self._route_key(request, route_by))
+        check_size(reviews, self.config)
+        job = self.batcher.submit(served, reviews, deadline_ms)
+        try:
+            found = await _finished(request, job)
+        except BaseException:
+            self.batcher.cancel(job)
+            raise
+        self.metrics.reviews.labels(served.name, served.version).inc(len(reviews))
+        request.state.log |= {"reviews": len(reviews), "model": served.name, "version": served.version}
+        answered = Answered(served=served, reviews=reviews, ids=[secrets.token_hex(12) for _ in reviews], found=found)
+        if self.recorder is not None:
+            self.recorder.record(answered)
+        self.shadows.submit(answered, models.shadows(served.name))
+        return answered
+
+    def check_ready(self) -> None:
+        """See whether requests should be sent here.
+
+        Raises:
+            Fault: 503 if not.
+        """
+        if self.is_leaving:
+            raise Fault.overloaded("the service is being stopped", 1.0)
+
+    def close(self) -> None:
+        """Predict no more, and keep what waits to be kept."""
+        self.batcher.close()
+        self.shadows.close()
+        if self.recorder is not None:
+            self.recorder.close()
+
+    def _route_key(self, request: Request, given: str | None) -> bytes:
+        if given is not None:
+            return given.encode()
+        return request.headers.get(_ROUTE_HEADER, "").encode("latin-1") or self._draw.randbytes(8)
+
+
+async def _finished(request: Request, job: Job) -> list[Prediction]:
+    """The predictions of a job.
+
+    Raises:
+        Fault: 504 when its deadline passes first; 499, which nobody receives, when the client goes away first.
+    """
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[Any] = asyncio.ensure_future(
+        request.receive()
+    )  # the body was read: what comes is the end of the connection
+    try:
+        left = job.deadline - loop.time()  # the loop's clock is time.monotonic
+        done, _ = await asyncio.wait({job.answer, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+    if job.answer in done:
+        return job.answer.result()
+    if gone in done:
+        raise Fault(499, "went_away", "the client went away")
+    raise Fault.too_late()
+
+
+def check_size(reviews: Sequence[Review], config: ServeConfig) -> None:
+    """Refuse too many reviews, and texts that are too long.
+
+    Raises:
+        Fault: 413.
+    """
+    limits = config.limits
+    if len(reviews) > limits.max_reviews:
+        raise Fault(
+            413, "too_many_reviews", f"found {len(reviews)} reviews; expected at most {limits.max_reviews} in a request"
+        )
+    for row, review in enumerate(reviews):
+        size = len(review.text.encode()) + len((review.title or "").encode())
+        if size > limits.max_text_bytes:
+            raise Fault(413, "text_too_long", f"review {row} has {size} bytes; expected at most {limits.max_text_bytes}")
