@@ -23,6 +23,10 @@ LEAST_REVIEWS: Final = 100
 PROBE_SHARE: Final = 0.1
 """Share of the time that the head's fit to the untrained backbone may take where all layers are trained."""
 
+_HEADROOM: Final = 1.3
+"""Passes that training may do as a multiple of those that the time is reckoned to suffice for: the machine may turn out faster
+than it was measured, and the time ends the training all the same, with the learning rate at nothing."""
+
 _SHARE_OF_TRAINING: Final = 0.9  # the rest goes to scoring the validation reviews
 _SPEED_REVIEWS: Final = 16
 
@@ -53,6 +57,7 @@ class Plan:
         precision: what the backbone computes in, "float32" or "bfloat16".
         seconds: estimated time of training and of computing frozen layers.
         windows: most windows that a review is read in.
+        is_limited: whether the time, and not converging, decided how many passes there are.
     """
 
     max_tokens: int
@@ -63,6 +68,7 @@ class Plan:
     precision: str
     seconds: float
     windows: int = 1
+    is_limited: bool = False
 
     def resolve(self, config: FitConfig) -> FitConfig:
         """The settings with everything filled in that was left to the plan."""
@@ -74,7 +80,7 @@ class Plan:
             max_tokens=self.max_tokens,
             trained_layers=None if every else self.trained_layers,
             pooled_layers=pooled,
-            epochs=self.epochs,
+            epochs=self.epochs * (_HEADROOM if self.is_limited else 1.0),
             precision=self.precision,
         )
 
@@ -161,6 +167,7 @@ def make_plan(
             precision=precision,
             seconds=once + passes * a_pass,
             windows=config.backbone.windows,
+            is_limited=seconds is not None and passes < epochs,
         )
     raise AssertionError("the last option is always taken")
 
