@@ -44,6 +44,10 @@ class LimitsConfig:
     deadline_ms: float = 10_000.0
     """How long a request may take. One that would take longer, by what waits before it, is refused at once. A request may ask
     for less."""
+    requests_per_minute: float | None = None
+    """Requests that a key may send in a minute, unless the file of keys says something else of it; any number by default."""
+    reviews_per_minute: float | None = None
+    """Reviews that a key may send in a minute, unless the file of keys says something else of it; any number by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +104,9 @@ class ServeConfig(Settings):
                 f"host {self.listen.host!r} is reached from other machines, so that keys are needed: make one with "
                 "ratecast new-key keys.toml NAME and give --keys keys.toml, or listen on 127.0.0.1"
             )
+        for name in ("requests_per_minute", "reviews_per_minute"):
+            if self.listen.keys is None and getattr(self.limits, name) is not None:
+                yield f"{name} limits each key, but no keys are needed: give --keys, or leave it unset"
         if not 0 <= self.listen.port <= 65_535:
             yield f"port must be from 0 to 65535, found {self.listen.port}"
 

@@ -100,6 +100,8 @@ _POSITIVE: Final = frozenset(
         "max_reviews",
         "max_text_bytes",
         "max_queue_bytes",
+        "requests_per_minute",
+        "reviews_per_minute",
         "deadline_ms",
         "batch_bytes",
         "piece_bytes",

@@ -59,13 +59,16 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
     app.include_router(create_open_inference(service))
     if service.config.page:
         guards = [*needs("predict"), *(needs("feedback") if service.store is not None else [])]
-        app.include_router(create_page(lambda: _shown(service), store=service.store, guards=guards))
+        app.include_router(
+            create_page(lambda: _shown(service), store=service.store, guards=guards, count=service.count_reviews)
+        )
     add_refusals(app)
     app.add_middleware(
         Gate,
         limits=service.config.limits,
         keys=keys,
         metrics=service.metrics,
+        rates=service.rates,
         is_leaving=lambda: service.is_leaving,
     )
     return app

@@ -42,6 +42,12 @@ class Metrics:
             buckets=_DIFFERENCES,
             registry=self.registry,
         )
+        self.limited = Counter(
+            "ratecast_rate_limited",
+            "Requests refused because their key sent too much.",
+            ["key", "limit"],
+            registry=self.registry,
+        )
         self.cancelled = Counter("ratecast_cancelled", "Requests whose client went away.", registry=self.registry)
 
     def watch(self, batcher: Batcher) -> None:

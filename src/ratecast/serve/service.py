@@ -16,6 +16,7 @@ from ratecast.serve.batching import Batcher, Job
 from ratecast.serve.faults import Fault
 from ratecast.serve.metrics import Metrics
 from ratecast.serve.models import Models
+from ratecast.serve.rates import Rates
 from ratecast.serve.recording import Recorder
 from ratecast.serve.shadow import Shadows
 from ratecast.store import Store
@@ -41,6 +42,7 @@ class Service:
     is_leaving: bool = False
 
     def __post_init__(self) -> None:
+        self.rates = Rates(self.config.limits, self.metrics)
         self.shadows = Shadows(self.batcher, self.config, self.metrics, self.recorder)
         self._draw = random.Random(self.config.routing.route_seed)  # noqa: S311 - no secret
 
@@ -65,13 +67,18 @@ class Service:
             deadline_ms: how long the answer is of use.
 
         Raises:
-            Fault: 404 for an unknown model or version, 413 for too many reviews or a text too long, 503 for too many that wait,
-                504 when the deadline passes.
+            Fault: 404 for an unknown model or version, 413 for too many reviews or a text too long, 429 for more than the key may
+                send, 503 for too many that wait, 504 when the deadline passes.
         """
         models = self.models
         served = models.choose(model, version, self._route_key(request, route_by))
         check_size(reviews, self.config)
-        job = self.batcher.submit(served, reviews, deadline_ms)
+        self.count_reviews(request, len(reviews))
+        try:
+            job = self.batcher.submit(served, reviews, deadline_ms)
+        except Fault:
+            self.rates.give_back(request.state.key, "reviews", len(reviews))
+            raise
         try:
             found = await _finished(request, job)
         except BaseException:
@@ -84,6 +91,14 @@ class Service:
             self.recorder.record(answered)
         self.shadows.submit(answered, models.shadows(served.name))
         return answered
+
+    def count_reviews(self, request: Request, count: int) -> None:
+        """Count reviews against the limit of the key that sends them.
+
+        Raises:
+            Fault: 429 if it may not send so many now.
+        """
+        self.rates.take(request.state.key, "reviews", count)
 
     def check_ready(self) -> None:
         """See whether requests should be sent here.
