@@ -94,8 +94,11 @@ class ServeConfig(Settings):
     Nothing is kept by default. The text of reviews is kept too, unless keep_text is false."""
     page: bool = True
     """Whether there is a page for people at /."""
+    workers: int = 1
+    """Processes that share the port, each with the models in its memory. Limits of keys are divided between them; all other
+    limits are those of each."""
     threads: int | None = None
-    """Processor threads; all cores by default."""
+    """Processor threads of each worker; by default the cores are divided between the workers."""
 
     def combined_faults(self) -> Iterator[str]:
         """What is wrong with settings together, each of which is of its type."""

@@ -102,6 +102,7 @@ _POSITIVE: Final = frozenset(
         "max_queue_bytes",
         "requests_per_minute",
         "reviews_per_minute",
+        "workers",
         "deadline_ms",
         "batch_bytes",
         "piece_bytes",

@@ -42,7 +42,7 @@ class Service:
     is_leaving: bool = False
 
     def __post_init__(self) -> None:
-        self.rates = Rates(self.config.limits, self.metrics)
+        self.rates = Rates(self.config.limits, self.metrics, self.config.workers)
         self.shadows = Shadows(self.batcher, self.config, self.metrics, self.recorder)
         self._draw = random.Random(self.config.routing.route_seed)  # noqa: S311 - no secret
 
@@ -67,8 +67,8 @@ class Service:
             deadline_ms: how long the answer is of use.
 
         Raises:
-            Fault: 404 for an unknown model or version, 413 for too many reviews or a text too long, 429 for more than the key may
-                send, 503 for too many that wait, 504 when the deadline passes.
+            Fault: 404 for an unknown model or version, 413 for too many reviews or a text too long, 429 for more than the key
+                may send, 503 for too many that wait, 504 when the deadline passes.
         """
         models = self.models
         served = models.choose(model, version, self._route_key(request, route_by))
