@@ -81,6 +81,16 @@ class RoutingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TraceConfig:
+    """Traces of requests for OpenTelemetry. They hold no texts."""
+
+    trace_endpoint: str | None = None
+    """Collector that gets the traces, by OTLP over HTTP: http://collector:4318. Nothing is traced by default."""
+    trace_fraction: float = 1.0
+    """Share of the requests that are traced, where the client does not tell by a traceparent whether to."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServeConfig(Settings):
     """Everything that decides how a model is served."""
 
@@ -89,6 +99,7 @@ class ServeConfig(Settings):
     batching: BatchingConfig = field(default_factory=BatchingConfig)
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     keeping: StoreConfig = field(default_factory=StoreConfig)
+    trace: TraceConfig = field(default_factory=TraceConfig)
     store: str | None = None
     """Where predictions and feedback are kept: an SQLite file, a folder for one, or a URL such as postgresql://user@host/name.
     Nothing is kept by default. The text of reviews is kept too, unless keep_text is false."""
@@ -110,6 +121,11 @@ class ServeConfig(Settings):
         for name in ("requests_per_minute", "reviews_per_minute"):
             if self.listen.keys is None and getattr(self.limits, name) is not None:
                 yield f"{name} limits each key, but no keys are needed: give --keys, or leave it unset"
+        endpoint = self.trace.trace_endpoint
+        if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+            yield f"trace_endpoint must be a URL like http://collector:4318, found {endpoint!r}"
+        if not 0 <= self.trace.trace_fraction <= 1:
+            yield f"trace_fraction must be from 0 to 1, found {self.trace.trace_fraction}"
         if not 0 <= self.listen.port <= 65_535:
             yield f"port must be from 0 to 65535, found {self.listen.port}"
 

@@ -81,6 +81,7 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
         keys=keys,
         metrics=service.metrics,
         rates=service.rates,
+        tracing=service.tracing,
         is_leaving=lambda: service.is_leaving,
     )
     return app
@@ -145,11 +146,12 @@ def _add_feedback(app: FastAPI, service: Service) -> None:
             raise Fault(501, "no_store", "this service keeps nothing; start it with --store")
         key = request.state.key
         try:
-            kept = await asyncio.to_thread(
-                service.recorder.feedback, content.prediction_id, content.rating, "" if key is None else key.name
-            )
-            if not kept and service.config.workers > 1:
-                kept = await _comes(service.recorder, content.prediction_id)
+            with request.state.trace.step("store", feedback=1):
+                kept = await asyncio.to_thread(
+                    service.recorder.feedback, content.prediction_id, content.rating, "" if key is None else key.name
+                )
+                if not kept and service.config.workers > 1:
+                    kept = await _comes(service.recorder, content.prediction_id)
         except RatecastError as error:
             raise Fault.overloaded(f"the feedback could not be kept ({error})", 5.0) from None
         if not kept:

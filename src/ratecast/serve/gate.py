@@ -17,6 +17,7 @@ from ratecast.serve.keys import KeyFile
 from ratecast.serve.logs import FIELDS
 from ratecast.serve.metrics import Metrics
 from ratecast.serve.rates import Rates
+from ratecast.serve.tracing import Trace, Tracing
 
 _LOG: Final = logging.getLogger("ratecast.serve")
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
@@ -44,6 +45,7 @@ class Gate:
         keys: who may use the service; without them every request that is addressed to this machine.
         metrics: counts the answers.
         rates: how many requests each key may send.
+        tracing: traces what is not only asked by probes.
         is_leaving: whether the service is being stopped, so that connections shall be closed.
     """
 
@@ -55,10 +57,11 @@ class Gate:
         keys: KeyFile | None,
         metrics: Metrics,
         rates: Rates,
+        tracing: Tracing,
         is_leaving: Callable[[], bool],
     ) -> None:
         self._app, self._limits, self._keys, self._metrics, self._rates = app, limits, keys, metrics, rates
-        self._is_leaving = is_leaving
+        self._tracing, self._is_leaving = tracing, is_leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -70,7 +73,9 @@ class Gate:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         state = scope.setdefault("state", {})
-        state |= {"request_id": request_id, "key": None, "log": {}}
+        is_traced = scope["path"] not in OPEN_PATHS
+        trace = self._tracing.begin(scope["method"], headers, request_id) if is_traced else Trace()
+        state |= {"request_id": request_id, "key": None, "log": {}, "trace": trace}
         status = 0
 
         async def answer(message: Message) -> None:
@@ -160,11 +165,14 @@ class Gate:
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
+        state = scope["state"]
+        key = None if state["key"] is None else state["key"].name
+        state["trace"].end(route, status, {"key": key, **state["log"]})
         if route in OPEN_PATHS and status < 400:
             return  # probes would fill the log
-        key = scope["state"]["key"]
-        told = {"request_id": scope["state"]["request_id"], "method": scope["method"], "path": scope["path"], "status": status}
-        told |= {"ms": round(1000 * seconds, 1), "key": None if key is None else key.name, **scope["state"]["log"]}
+        told = {"request_id": state["request_id"], "method": scope["method"], "path": scope["path"], "status": status}
+        told |= {"ms": round(1000 * seconds, 1), "key": key, **state["log"]}
+        told |= {} if state["trace"].id is None else {"trace_id": state["trace"].id}
         _LOG.info("request", extra={FIELDS: told})
 
 

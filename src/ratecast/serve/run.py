@@ -24,6 +24,7 @@ from ratecast.serve.models import load_models
 from ratecast.serve.recording import StoreRecorder
 from ratecast.serve.reload import Reloader
 from ratecast.serve.service import Service
+from ratecast.serve.tracing import create_tracing
 from ratecast.serve.versions import wanted_versions
 from ratecast.serve.workers import Supervisor
 from ratecast.store import Store
@@ -87,6 +88,7 @@ def _serve_here(read: Callable[[], ServeConfig], bound: socket.socket, tell: Cal
         store = None if config.store is None else Store.open(config.store, config.keeping)
         service = Service(
             config=config,
+            tracing=create_tracing(config.trace),
             models=models,
             batcher=Batcher(config.batching, config.limits),
             store=store,

@@ -19,6 +19,7 @@ from ratecast.serve.models import Models
 from ratecast.serve.rates import Rates
 from ratecast.serve.recording import Recorder
 from ratecast.serve.shadow import Shadows
+from ratecast.serve.tracing import Tracing
 from ratecast.store import Store
 
 _ROUTE_HEADER: Final = "x-route-by"
@@ -39,6 +40,7 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     store: Store | None = None
     recorder: Recorder | None = None
+    tracing: Tracing = field(default_factory=Tracing)
     is_leaving: bool = False
 
     def __post_init__(self) -> None:
@@ -84,11 +86,14 @@ class Service:
         except BaseException:
             self.batcher.cancel(job)
             raise
+        finally:
+            request.state.trace.predicted(job)
         self.metrics.reviews.labels(served.name, served.version).inc(len(reviews))
         request.state.log |= {"reviews": len(reviews), "model": served.name, "version": served.version}
         answered = Answered(served=served, reviews=reviews, ids=[secrets.token_hex(12) for _ in reviews], found=found)
         if self.recorder is not None:
-            self.recorder.record(answered)
+            with request.state.trace.step("store", predictions=len(reviews)):
+                self.recorder.record(answered)
         self.shadows.submit(answered, models.shadows(served.name))
         return answered
 
@@ -110,11 +115,12 @@ class Service:
             raise Fault.overloaded("the service is being stopped", 1.0)
 
     def close(self) -> None:
-        """Predict no more, and keep what waits to be kept."""
+        """Predict no more, keep what waits to be kept, and hand over what is traced."""
         self.batcher.close()
         self.shadows.close()
         if self.recorder is not None:
             self.recorder.close()
+        self.tracing.close()
 
     def _route_key(self, request: Request, given: str | None) -> bytes:
         if given is not None:
