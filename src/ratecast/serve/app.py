@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
@@ -41,6 +41,17 @@ _FRESH_SECONDS: Final = 0.25
 """How old the state of a worker's queue may be when another worker shows it."""
 _ELSEWHERE_SECONDS: Final = 2.0
 """How long feedback waits for another worker to write its prediction, which that does twice a second."""
+_FEEDBACK_LINK: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "links": {
+            "feedback": {
+                "operationId": "feedback",
+                "description": "The id of a prediction names it in feedback.",
+                "requestBody": {"prediction_id": "$response.body#/predictions/0/id", "rating": 4},
+            }
+        }
+    }
+}
 
 
 def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None) -> FastAPI:
@@ -98,7 +109,7 @@ def _add_predicting(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/predict",
         summary="Predict the ratings of reviews",
-        responses=refusals(404, 415, 422, 503, 504),
+        responses=refusals(404, 415, 422, 503, 504) | _FEEDBACK_LINK,
         dependencies=[*needs("predict"), Depends(needs_json)],
     )
     async def predict(content: PredictRequest, request: Request) -> PredictAnswer:
@@ -138,6 +149,7 @@ def _add_feedback(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/feedback",
         summary="Tell the right rating of a prediction",
+        operation_id="feedback",
         responses=refusals(404, 415, 422, 501, 503),
         dependencies=[*needs("feedback"), Depends(needs_json)],
     )
