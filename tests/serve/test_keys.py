@@ -1,7 +1,9 @@
 """Who may use the service."""
 
+import hashlib
+import math
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,8 @@ def test_a_key_ends_on_its_day(tmp_path: Path) -> None:
         (f"[[keys]]\nname = 'a'\nsha256 = '{'z' * 64}'\nscopes = []", "64 hexadecimal digits"),
         (f"[[keys]]\nname = 'a'\nsha256 = '{'0' * 64}'\nscopes = ['all']", "known are predict"),
         (f"[[keys]]\nname = 'a'\nsha256 = '{'0' * 64}'\nscopes = []\nexpires = 'soon'", "expected a day like 2030-12-31"),
+        (f"[[keys]]\nname = 'a'\nsha256 = '{'0' * 64}'\nscopes = []\nreviews_per_minute = 0", "expected a number above 0"),
+        (f"[[keys]]\nname = 'a'\nsha256 = '{'0' * 64}'\nscopes = []\nrequests_per_minute = true", "expected a number above 0"),
     ],
 )
 def test_a_file_that_holds_no_keys_is_refused(tmp_path: Path, content: str, words: str) -> None:
@@ -105,9 +109,55 @@ def test_new_key_prints_the_key_alone(tmp_path: Path, capsys: pytest.CaptureFixt
         (["a b"], "letters, digits"),
         (["shop", "--scope", "all"], "known are predict, feedback, metrics, admin"),
         (["shop", "--expires", "soon"], "write it like 2030-12-31"),
+        (["shop", "--reviews-per-minute", "0"], "reviews_per_minute must be above 0, found 0"),
+        (["shop", "--requests-per-minute", "nan"], "requests_per_minute must be above 0, found nan"),
     ],
 )
 def test_keys_that_cannot_be_made(tmp_path: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["new-key", str(tmp_path / "keys.toml"), *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "keys.toml").exists()
+
+
+def test_keys_are_listed_without_what_could_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "keys.toml"
+    secrets = [
+        add_key(file, "shop", ("feedback", "predict"), date(2999, 12, 31), reviews_per_minute=6000),
+        add_key(file, "old", expires=date(2020, 1, 1), requests_per_minute=math.inf),
+    ]
+    assert run(["list-keys", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split() for line in shown.splitlines()[1:]] == [
+        ["shop", "predict", "feedback", "2999-12-31", "6,000"],
+        ["old", "predict", "feedback", "2020-01-01", "(over)", "inf"],
+    ]
+    assert not [secret for secret in secrets if secret in shown or hashlib.sha256(secret.encode()).hexdigest()[:8] in shown]
+
+
+def test_older_keys_of_a_name_are_revoked_and_the_others_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "keys.toml"
+    first, other = add_key(file, "shop"), add_key(file, "other", ("metrics",), date(2999, 1, 1), reviews_per_minute=0.5)
+    second, third = add_key(file, "shop"), add_key(file, "shop", requests_per_minute=math.inf)
+    file.chmod(0o600)
+    before = KeyFile(file)
+    assert run(["revoke-key", str(file), "shop", "--older"]) == 0
+    assert "2 keys of shop taken out" in capsys.readouterr().out
+    after = KeyFile(file)
+    assert [after.find(secret) for secret in (first, second)] == [None, None]
+    assert [after.find(secret) for secret in (other, third)] == [before.find(secret) for secret in (other, third)] != [None] * 2
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert run(["revoke-key", str(file), "shop"]) == 0
+    assert KeyFile(file).find(third) is None
+    assert run(["revoke-key", str(file), "shop"]) == 2
+    assert "there is no key for 'shop'" in capsys.readouterr().err
+
+
+def test_a_running_service_refuses_a_revoked_key_within_a_second(linear_model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    shop, other = add_key(file, "shop"), add_key(file, "other")
+    with serving(linear_model, "--keys", file) as running:
+        assert running.client.get("/v1/models", headers=bearer(shop)).status_code == 200
+        assert run(["revoke-key", str(file), "shop"]) == 0
+        time.sleep(1.0)
+        assert running.client.get("/v1/models", headers=bearer(shop)).status_code == 401
+        assert running.client.get("/v1/models", headers=bearer(other)).status_code == 200

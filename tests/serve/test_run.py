@@ -68,6 +68,8 @@ def test_models_may_stand_in_the_file_or_the_environment(
         (["model", "--host", "shop.example"], "keys are needed"),
         (["model", "--port", "70000"], "port must be from 0 to 65535"),
         (["model", "--max-reviews", "0"], "max_reviews must be above 0"),
+        (["model", "--reviews-per-minute", "9"], "limits each key, but no keys are needed"),
+        (["model", "--requests-per-minute", "0", "--keys", "k.toml"], "requests_per_minute must be above 0"),
         (["model", "--wait-ms", "-1"], "wait_ms must be 0 or more"),
         (["nowhere"], "there is no model folder nowhere"),
         ([], "there is nothing to serve: name a model folder"),

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import httpx
 import numpy as np
@@ -76,8 +76,12 @@ class Running:
         """Send a signal, and wait for the end; the exit status."""
         self.process.send_signal(number)
         status = self.process.wait(SECONDS)
-        self._reader.join(SECONDS)
+        self.read_all()
         return status
+
+    def read_all(self) -> None:
+        """Wait until nobody can log any more."""
+        self._reader.join(SECONDS)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -89,8 +93,15 @@ class Running:
         self._up.set()
 
 
+Kind = TypeVar("Kind", bound=Running)
+
+
+@overload
+def serving(*arguments: str | Path, **environment: str) -> contextlib.AbstractContextManager[Running]: ...
+@overload
+def serving(*arguments: str | Path, kind: type[Kind], **environment: str) -> contextlib.AbstractContextManager[Kind]: ...
 @contextlib.contextmanager
-def serving(*arguments: str | Path, **environment: str) -> Iterator[Running]:
+def serving(*arguments: str | Path, kind: Any = Running, **environment: str) -> Iterator[Any]:
     """``ratecast serve`` with these arguments on a free port; it is killed at the end if it still runs."""
     port = [] if "--port" in arguments else ["--port", "0"]
     command = [sys.executable, "-m", "ratecast", "serve", *map(str, arguments), *port]
@@ -98,12 +109,15 @@ def serving(*arguments: str | Path, **environment: str) -> Iterator[Running]:
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": source, **environment}
     )
+    running = None
     try:
-        running = Running(process)
+        running = kind(process)
         with running.client:
             yield running
     finally:
         process.kill()
         process.wait()
         assert process.stderr is not None
+        if running is not None:
+            running.read_all()  # workers end a little later
         process.stderr.close()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = (
     *("fit", "tune", "pretrain", "compress", "distill", "quantise", "prune-vocabulary", "zeroshot"),
     *("evaluate", "compare", "predict", "inspect", "harvest", "sample"),
-    *("serve", "new-key", "feedback"),
+    *("serve", "new-key", "list-keys", "revoke-key", "feedback"),
 )
 
 

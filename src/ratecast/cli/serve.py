@@ -28,7 +28,7 @@ Models = Annotated[
 
 
 @setting_flags(
-    "listen", "limits", "batching", "keeping", "watch_seconds", "shadow_queue_bytes", "route_seed", "", of=ServeConfig
+    "listen", "limits", "batching", "keeping", "watch_seconds", "shadow_queue_bytes", "route_seed", "trace", "", of=ServeConfig
 )
 def serve(
     *models: Models,

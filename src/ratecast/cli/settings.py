@@ -29,6 +29,7 @@ TITLES: Final[dict[str | type[Settings], str]] = {
     "limits": "What is refused",
     "batching": "Batches",
     "routing": "Models and versions",
+    "trace": "Traces",
     FitConfig: "Whole run",
     PretrainConfig: "Pretraining",
     DistillConfig: "Smaller model",

@@ -14,7 +14,15 @@ from ratecast.config.compress import CompressConfig
 from ratecast.config.distill import DistillConfig
 from ratecast.config.few import FewLabelsConfig
 from ratecast.config.pretrain import PretrainConfig
-from ratecast.config.serve import BatchingConfig, LimitsConfig, ListenConfig, RoutingConfig, ServeConfig, is_loopback
+from ratecast.config.serve import (
+    BatchingConfig,
+    LimitsConfig,
+    ListenConfig,
+    RoutingConfig,
+    ServeConfig,
+    TraceConfig,
+    is_loopback,
+)
 from ratecast.config.settings import Settings, setting_names
 from ratecast.config.stages import (
     AnswerConfig,
@@ -54,6 +62,7 @@ __all__ = [
     "SplitConfig",
     "StoreConfig",
     "StrengthenConfig",
+    "TraceConfig",
     "TrackConfig",
     "TrainConfig",
     "TuneName",

@@ -44,6 +44,10 @@ class LimitsConfig:
     deadline_ms: float = 10_000.0
     """How long a request may take. One that would take longer, by what waits before it, is refused at once. A request may ask
     for less."""
+    requests_per_minute: float | None = None
+    """Requests that a key may send in a minute, unless the file of keys says something else of it; any number by default."""
+    reviews_per_minute: float | None = None
+    """Reviews that a key may send in a minute, unless the file of keys says something else of it; any number by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,16 @@ class RoutingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TraceConfig:
+    """Traces of requests for OpenTelemetry. They hold no texts."""
+
+    trace_endpoint: str | None = None
+    """Collector that gets the traces, by OTLP over HTTP: http://collector:4318. Nothing is traced by default."""
+    trace_fraction: float = 1.0
+    """Share of the requests that are traced, where the client does not tell by a traceparent whether to."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServeConfig(Settings):
     """Everything that decides how a model is served."""
 
@@ -85,13 +99,17 @@ class ServeConfig(Settings):
     batching: BatchingConfig = field(default_factory=BatchingConfig)
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     keeping: StoreConfig = field(default_factory=StoreConfig)
+    trace: TraceConfig = field(default_factory=TraceConfig)
     store: str | None = None
     """Where predictions and feedback are kept: an SQLite file, a folder for one, or a URL such as postgresql://user@host/name.
     Nothing is kept by default. The text of reviews is kept too, unless keep_text is false."""
     page: bool = True
     """Whether there is a page for people at /."""
+    workers: int = 1
+    """Processes that share the port, each with the models in its memory. Limits of keys are divided between them; all other
+    limits are those of each."""
     threads: int | None = None
-    """Processor threads; all cores by default."""
+    """Processor threads of each worker; by default the cores are divided between the workers."""
 
     def combined_faults(self) -> Iterator[str]:
         """What is wrong with settings together, each of which is of its type."""
@@ -100,6 +118,14 @@ class ServeConfig(Settings):
                 f"host {self.listen.host!r} is reached from other machines, so that keys are needed: make one with "
                 "ratecast new-key keys.toml NAME and give --keys keys.toml, or listen on 127.0.0.1"
             )
+        for name in ("requests_per_minute", "reviews_per_minute"):
+            if self.listen.keys is None and getattr(self.limits, name) is not None:
+                yield f"{name} limits each key, but no keys are needed: give --keys, or leave it unset"
+        endpoint = self.trace.trace_endpoint
+        if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+            yield f"trace_endpoint must be a URL like http://collector:4318, found {endpoint!r}"
+        if not 0 <= self.trace.trace_fraction <= 1:
+            yield f"trace_fraction must be from 0 to 1, found {self.trace.trace_fraction}"
         if not 0 <= self.listen.port <= 65_535:
             yield f"port must be from 0 to 65535, found {self.listen.port}"
 

@@ -2,8 +2,12 @@
 
 import asyncio
 import contextlib
+import os
+import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
@@ -24,12 +28,30 @@ from ratecast.serve.messages import (
     ReloadAnswer,
     StatusAnswer,
 )
+from ratecast.serve.metrics import Metrics
 from ratecast.serve.openinference import create_open_inference
 from ratecast.serve.page import Served as Shown
 from ratecast.serve.page import create_page
+from ratecast.serve.recording import Recorder
 from ratecast.serve.refusals import add_refusals, refusals
 from ratecast.serve.reload import Reloader
 from ratecast.serve.service import Service
+
+_FRESH_SECONDS: Final = 0.25
+"""How old the state of a worker's queue may be when another worker shows it."""
+_ELSEWHERE_SECONDS: Final = 2.0
+"""How long feedback waits for another worker to write its prediction, which that does twice a second."""
+_FEEDBACK_LINK: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "links": {
+            "feedback": {
+                "operationId": "feedback",
+                "description": "The id of a prediction names it in feedback.",
+                "requestBody": {"prediction_id": "$response.body#/predictions/0/id", "rating": 4},
+            }
+        }
+    }
+}
 
 
 def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None) -> FastAPI:
@@ -38,9 +60,10 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        reloading = asyncio.create_task(reloader.run())
+        tasks = [asyncio.create_task(work) for work in (reloader.run(), _keep_fresh(service.metrics))]
         yield
-        reloading.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.to_thread(service.close)
 
     app = FastAPI(
@@ -59,23 +82,34 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
     app.include_router(create_open_inference(service))
     if service.config.page:
         guards = [*needs("predict"), *(needs("feedback") if service.store is not None else [])]
-        app.include_router(create_page(lambda: _shown(service), store=service.store, guards=guards))
+        app.include_router(
+            create_page(lambda: _shown(service), store=service.store, guards=guards, count=service.count_reviews)
+        )
     add_refusals(app)
     app.add_middleware(
         Gate,
         limits=service.config.limits,
         keys=keys,
         metrics=service.metrics,
+        rates=service.rates,
+        tracing=service.tracing,
         is_leaving=lambda: service.is_leaving,
     )
     return app
+
+
+async def _keep_fresh(metrics: Metrics) -> None:
+    """Write down what other workers read, as long as there are others."""
+    while metrics.are_shared:
+        metrics.refresh()
+        await asyncio.sleep(_FRESH_SECONDS)
 
 
 def _add_predicting(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/predict",
         summary="Predict the ratings of reviews",
-        responses=refusals(404, 415, 422, 503, 504),
+        responses=refusals(404, 415, 422, 503, 504) | _FEEDBACK_LINK,
         dependencies=[*needs("predict"), Depends(needs_json)],
     )
     async def predict(content: PredictRequest, request: Request) -> PredictAnswer:
@@ -106,6 +140,8 @@ def _add_models(app: FastAPI, service: Service, reloader: Reloader) -> None:
             changes = await reloader.reload()
         except RatecastError as error:
             raise Fault(409, "not_loaded", f"nothing changed: {error}") from None
+        if service.config.workers > 1:  # the supervisor has all of them follow
+            os.kill(os.getppid(), signal.SIGHUP)
         return ReloadAnswer(**asdict(changes))
 
 
@@ -113,6 +149,7 @@ def _add_feedback(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/feedback",
         summary="Tell the right rating of a prediction",
+        operation_id="feedback",
         responses=refusals(404, 415, 422, 501, 503),
         dependencies=[*needs("feedback"), Depends(needs_json)],
     )
@@ -121,14 +158,27 @@ def _add_feedback(app: FastAPI, service: Service) -> None:
             raise Fault(501, "no_store", "this service keeps nothing; start it with --store")
         key = request.state.key
         try:
-            kept = await asyncio.to_thread(
-                service.recorder.feedback, content.prediction_id, content.rating, "" if key is None else key.name
-            )
+            with request.state.trace.step("store", feedback=1):
+                kept = await asyncio.to_thread(
+                    service.recorder.feedback, content.prediction_id, content.rating, "" if key is None else key.name
+                )
+                if not kept and service.config.workers > 1:
+                    kept = await _comes(service.recorder, content.prediction_id)
         except RatecastError as error:
             raise Fault.overloaded(f"the feedback could not be kept ({error})", 5.0) from None
         if not kept:
             raise Fault(404, "unknown_prediction", f"there is no prediction {content.prediction_id!r}")
         return FeedbackAnswer(prediction_id=content.prediction_id, status="kept")
+
+
+async def _comes(recorder: Recorder, prediction_id: str) -> bool:
+    """Whether another worker writes a prediction soon."""
+    end = time.monotonic() + _ELSEWHERE_SECONDS
+    while time.monotonic() < end:
+        if await asyncio.to_thread(recorder.has, prediction_id):
+            return True
+        await asyncio.sleep(0.1)
+    return False
 
 
 def _add_status(app: FastAPI, service: Service) -> None:

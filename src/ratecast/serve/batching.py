@@ -19,6 +19,22 @@ _REVIEW_BYTES: Final = 64
 """What a review costs besides its text: its special tokens, and its own part of the answer."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Batched:
+    """A batch that a part of a job was in.
+
+    Attributes:
+        started, ended: moments on the clock of `time.monotonic`.
+        reviews: of all jobs.
+        own_reviews: of the job.
+    """
+
+    started: float
+    ended: float
+    reviews: int
+    own_reviews: int
+
+
 @dataclass(eq=False, kw_only=True)
 class Job:
     """The reviews of a request on their way.
@@ -27,6 +43,7 @@ class Job:
         costs: what predicting each review costs, in bytes of text, shape ``(review,)``.
         deadline: when the answer is of no use any more, on the clock of `time.monotonic`.
         found: predictions so far, in the order of the reviews.
+        batches: those in which they were predicted.
         left: cost of the reviews that are not predicted yet.
     """
 
@@ -37,6 +54,7 @@ class Job:
     answer: "asyncio.Future[list[Prediction]]"
     arrived: float = field(default_factory=time.monotonic)
     found: list[Prediction] = field(default_factory=list)
+    batches: list[Batched] = field(default_factory=list)
     left: int = 0
 
     def __post_init__(self) -> None:
@@ -221,6 +239,7 @@ class Batcher:
 
     def _predict(self, pieces: Sequence[_Piece]) -> None:
         reviews = [review for piece in pieces for review in piece.reviews]
+        started = time.monotonic()
         try:
             found = listed(pieces[0].job.served.predictor.predict(reviews))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are answered
@@ -232,9 +251,11 @@ class Batcher:
             self.cancel(pieces[0].job)
             _settle(pieces[0].job, error=error)
             return
+        ended = time.monotonic()
         start = 0
         for piece in pieces:
             job, end = piece.job, start + len(piece.reviews)
+            job.batches.append(Batched(started=started, ended=ended, reviews=len(reviews), own_reviews=len(piece.reviews)))
             job.found += found[start:end]
             start = end
             with self._changed:

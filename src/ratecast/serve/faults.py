@@ -26,6 +26,12 @@ class Fault(Exception):  # noqa: N818 - an answer to the client, not an error of
         return cls(503, "overloaded", f"{reason}; try again in {seconds} s", {"Retry-After": str(seconds)})
 
     @classmethod
+    def too_much(cls, reason: str, wait_seconds: float) -> Self:
+        """429, and when to try again."""
+        seconds = max(1, math.ceil(wait_seconds))
+        return cls(429, "rate_limited", f"{reason}; try again in {seconds} s", {"Retry-After": str(seconds)})
+
+    @classmethod
     def too_late(cls) -> Self:
         """504: the deadline passed."""
         return cls(

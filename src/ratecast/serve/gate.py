@@ -16,6 +16,8 @@ from ratecast.serve.faults import Fault
 from ratecast.serve.keys import KeyFile
 from ratecast.serve.logs import FIELDS
 from ratecast.serve.metrics import Metrics
+from ratecast.serve.rates import Rates
+from ratecast.serve.tracing import Trace, Tracing
 
 _LOG: Final = logging.getLogger("ratecast.serve")
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
@@ -42,13 +44,24 @@ class Gate:
         limits: largest body, and the time to send it.
         keys: who may use the service; without them every request that is addressed to this machine.
         metrics: counts the answers.
+        rates: how many requests each key may send.
+        tracing: traces what is not only asked by probes.
         is_leaving: whether the service is being stopped, so that connections shall be closed.
     """
 
     def __init__(
-        self, app: ASGIApp, *, limits: LimitsConfig, keys: KeyFile | None, metrics: Metrics, is_leaving: Callable[[], bool]
+        self,
+        app: ASGIApp,
+        *,
+        limits: LimitsConfig,
+        keys: KeyFile | None,
+        metrics: Metrics,
+        rates: Rates,
+        tracing: Tracing,
+        is_leaving: Callable[[], bool],
     ) -> None:
-        self._app, self._limits, self._keys, self._metrics, self._is_leaving = app, limits, keys, metrics, is_leaving
+        self._app, self._limits, self._keys, self._metrics, self._rates = app, limits, keys, metrics, rates
+        self._tracing, self._is_leaving = tracing, is_leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -60,14 +73,16 @@ class Gate:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         state = scope.setdefault("state", {})
-        state |= {"request_id": request_id, "key": None, "log": {}}
+        is_traced = scope["path"] not in OPEN_PATHS
+        trace = self._tracing.begin(scope["method"], headers, request_id) if is_traced else Trace()
+        state |= {"request_id": request_id, "key": None, "log": {}, "trace": trace}
         status = 0
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(message, request_id)
+                self._complete(message, state)
             await send(message)
 
         try:
@@ -90,8 +105,9 @@ class Gate:
         """Find out who sends the request.
 
         Raises:
-            Fault: 401 without a valid key where keys are needed; 421 where none are needed and the request is addressed to
-                another host, as when a page elsewhere has made its own name point to this machine.
+            Fault: 401 without a valid key where keys are needed; 429 if the key has sent too many; 421 where no keys are needed
+                and the request is addressed to another host, as when a page elsewhere has made its own name point to this
+                machine.
         """
         if self._keys is None:
             host = headers.get("host", "localhost")
@@ -101,8 +117,11 @@ class Gate:
             return
         scheme, _, secret = headers.get("authorization", "").partition(" ")
         state["key"] = key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
-        if key is None and path not in OPEN_PATHS and not path.startswith(_OPEN_FILES):
+        if path in OPEN_PATHS or path.startswith(_OPEN_FILES):
+            return
+        if key is None:
             raise Fault(401, "no_key", "expected a valid key as Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+        self._rates.take(key, "requests", 1)
 
     async def _read(self, path: str, headers: dict[str, str], receive: Receive) -> bytes:
         """The whole body.
@@ -132,11 +151,11 @@ class Gate:
             seconds = self._limits.max_body_seconds
             raise Fault(408, "body_too_slow", f"the body did not come within {seconds:g} s") from None
 
-    def _complete(self, message: Message, request_id: str) -> None:
+    def _complete(self, message: Message, state: dict[str, Any]) -> None:
         """Add the headers that every answer carries."""
         present = {name.lower() for name, _ in message["headers"]}
         added = [(name, value) for name, value in _HEADERS.items() if name.encode() not in present]
-        added.append(("x-request-id", request_id))
+        added += [("x-request-id", state["request_id"]), *self._rates.headers(state["key"]).items()]
         # After a refused body the rest of it may still come: the connection cannot be used again.
         if self._is_leaving() or message["status"] in {408, 413}:
             added.append(("connection", "close"))
@@ -146,11 +165,14 @@ class Gate:
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
+        state = scope["state"]
+        key = None if state["key"] is None else state["key"].name
+        state["trace"].end(route, status, {"key": key, **state["log"]})
         if route in OPEN_PATHS and status < 400:
             return  # probes would fill the log
-        key = scope["state"]["key"]
-        told = {"request_id": scope["state"]["request_id"], "method": scope["method"], "path": scope["path"], "status": status}
-        told |= {"ms": round(1000 * seconds, 1), "key": None if key is None else key.name, **scope["state"]["log"]}
+        told = {"request_id": state["request_id"], "method": scope["method"], "path": scope["path"], "status": status}
+        told |= {"ms": round(1000 * seconds, 1), "key": key, **state["log"]}
+        told |= {} if state["trace"].id is None else {"trace_id": state["trace"].id}
         _LOG.info("request", extra={FIELDS: told})
 
 

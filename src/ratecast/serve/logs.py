@@ -11,7 +11,15 @@ FIELDS: Final = "fields"
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON."""
+    """A record as one line of JSON.
+
+    Args:
+        worker: number of the process among those of the service, where there are several.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -21,15 +29,15 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        content |= getattr(record, FIELDS, {})
+        content |= self._worker | getattr(record, FIELDS, {})
         if record.exc_info:
             content["traceback"] = self.formatException(record.exc_info)
         return json.dumps(content, default=str)
 
 
-def start_logging() -> None:
-    """Write what is logged in this process from "info" on as lines of JSON."""
+def start_logging(worker: int | None = None) -> None:
+    """Write what is logged in this process from "info" on as lines of JSON, with the number of the worker that it is."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(worker))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.captureWarnings(capture=True)

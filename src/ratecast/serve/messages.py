@@ -20,8 +20,10 @@ def _printable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_printable)]
-Identity = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
+_PATTERN: Final = {"pattern": r"^[^\u0000-\u0008\u000e-\u001f\u007f]*$"}
+"""The same in the description, as far as JSON can hold it; pydantic's own check would not say which character it is."""
+Text = Annotated[str, Field(json_schema_extra={**_PATTERN}), AfterValidator(_printable)]
+Identity = Annotated[str, Field(min_length=1, max_length=256, json_schema_extra={**_PATTERN}), AfterValidator(_printable)]
 
 
 class Message(BaseModel):
@@ -40,7 +42,10 @@ class ReviewMessage(Message):
     user: Identity | None = Field(None, description="Who wrote it.")
     category: Identity | None = Field(None, description="The category of what is reviewed.")
     columns: dict[Identity, Text | float | None] = Field(
-        default_factory=dict, max_length=100, description="Values of further columns that the model reads, by name."
+        default_factory=dict,
+        max_length=100,
+        description="Values of further columns that the model reads, by name.",
+        json_schema_extra={"additionalProperties": False},  # names of another pattern
     )
 
     def review(self) -> Review:

@@ -19,6 +19,13 @@ class Recorder(Protocol):
             RatecastError: if it could not be kept.
         """
 
+    def has(self, prediction_id: str) -> bool:
+        """Whether a prediction is kept already.
+
+        Raises:
+            RatecastError: if that cannot be found out now.
+        """
+
     def close(self) -> None:
         """Keep what still waits to be kept."""
 
@@ -50,6 +57,14 @@ class StoreRecorder:
             StoreUnavailableError: if it could not be kept.
         """
         return self._store.add_feedback(Feedback(prediction_id=prediction_id, rating=rating, source=source))
+
+    def has(self, prediction_id: str) -> bool:
+        """Whether a prediction is written, by this process or by another.
+
+        Raises:
+            StoreUnavailableError: if the database does not answer.
+        """
+        return self._store.has(prediction_id)
 
     def close(self) -> None:
         """Write what waits, and close the store."""

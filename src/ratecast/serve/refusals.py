@@ -23,17 +23,25 @@ _REASONS: Final = {
     415: "The body is not declared as application/json.",
     421: "The request is addressed to another host.",
     422: "The body is JSON, but not what is expected.",
+    429: "The key has sent too much; Retry-After says when to try again.",
     500: "An error of the service.",
     501: "The service keeps nothing.",
     503: "Too much is waiting; Retry-After says when to try again.",
     504: "The deadline passed.",
 }
-_ALWAYS: Final = (400, 401, 403, 408, 413, 421, 500)
+_ALWAYS: Final = (400, 401, 403, 408, 413, 421, 429, 500)
+_AGAIN: Final = (429, 503)
+_WAIT: Final = {
+    "headers": {"Retry-After": {"description": "Seconds to wait before another try.", "schema": {"type": "integer"}}}
+}
 
 
 def refusals(*statuses: int, model: type[BaseModel] = ErrorAnswer) -> dict[int | str, dict[str, Any]]:
     """Documentation of a route's refusals, each with a body of the given form."""
-    return {status: {"model": model, "description": _REASONS[status]} for status in sorted({*_ALWAYS, *statuses})}
+    return {
+        status: {"model": model, "description": _REASONS[status]} | (_WAIT if status in _AGAIN else {})
+        for status in sorted({*_ALWAYS, *statuses})
+    }
 
 
 def add_refusals(app: FastAPI) -> None:

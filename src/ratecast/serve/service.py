@@ -16,8 +16,10 @@ from ratecast.serve.batching import Batcher, Job
 from ratecast.serve.faults import Fault
 from ratecast.serve.metrics import Metrics
 from ratecast.serve.models import Models
+from ratecast.serve.rates import Rates
 from ratecast.serve.recording import Recorder
 from ratecast.serve.shadow import Shadows
+from ratecast.serve.tracing import Tracing
 from ratecast.store import Store
 
 _ROUTE_HEADER: Final = "x-route-by"
@@ -38,9 +40,11 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     store: Store | None = None
     recorder: Recorder | None = None
+    tracing: Tracing = field(default_factory=Tracing)
     is_leaving: bool = False
 
     def __post_init__(self) -> None:
+        self.rates = Rates(self.config.limits, self.metrics, self.config.workers)
         self.shadows = Shadows(self.batcher, self.config, self.metrics, self.recorder)
         self._draw = random.Random(self.config.routing.route_seed)  # noqa: S311 - no secret
 
@@ -65,25 +69,41 @@ class Service:
             deadline_ms: how long the answer is of use.
 
         Raises:
-            Fault: 404 for an unknown model or version, 413 for too many reviews or a text too long, 503 for too many that wait,
-                504 when the deadline passes.
+            Fault: 404 for an unknown model or version, 413 for too many reviews or a text too long, 429 for more than the key
+                may send, 503 for too many that wait, 504 when the deadline passes.
         """
         models = self.models
         served = models.choose(model, version, self._route_key(request, route_by))
         check_size(reviews, self.config)
-        job = self.batcher.submit(served, reviews, deadline_ms)
+        self.count_reviews(request, len(reviews))
+        try:
+            job = self.batcher.submit(served, reviews, deadline_ms)
+        except Fault:
+            self.rates.give_back(request.state.key, "reviews", len(reviews))
+            raise
         try:
             found = await _finished(request, job)
         except BaseException:
             self.batcher.cancel(job)
             raise
+        finally:
+            request.state.trace.predicted(job)
         self.metrics.reviews.labels(served.name, served.version).inc(len(reviews))
         request.state.log |= {"reviews": len(reviews), "model": served.name, "version": served.version}
         answered = Answered(served=served, reviews=reviews, ids=[secrets.token_hex(12) for _ in reviews], found=found)
         if self.recorder is not None:
-            self.recorder.record(answered)
+            with request.state.trace.step("store", predictions=len(reviews)):
+                self.recorder.record(answered)
         self.shadows.submit(answered, models.shadows(served.name))
         return answered
+
+    def count_reviews(self, request: Request, count: int) -> None:
+        """Count reviews against the limit of the key that sends them.
+
+        Raises:
+            Fault: 429 if it may not send so many now.
+        """
+        self.rates.take(request.state.key, "reviews", count)
 
     def check_ready(self) -> None:
         """See whether requests should be sent here.
@@ -95,11 +115,12 @@ class Service:
             raise Fault.overloaded("the service is being stopped", 1.0)
 
     def close(self) -> None:
-        """Predict no more, and keep what waits to be kept."""
+        """Predict no more, keep what waits to be kept, and hand over what is traced."""
         self.batcher.close()
         self.shadows.close()
         if self.recorder is not None:
             self.recorder.close()
+        self.tracing.close()
 
     def _route_key(self, request: Request, given: str | None) -> bytes:
         if given is not None:

@@ -134,9 +134,7 @@ class Store:
         values = {name: getattr(entry, name) for name in ("prediction_id", "rating", "time", "source")}
         with self._database.writing() as connection:
             is_there = self._write_waiting(connection, entry.prediction_id)
-            if not is_there:
-                found = select(predictions.c.id).where(predictions.c.id == entry.prediction_id)
-                is_there = connection.execute(found).first() is not None
+            is_there = is_there or _has(connection, entry.prediction_id)
             connection.execute(insert(feedback_table), values)
         self._writer.settle(entry.prediction_id)
         return is_there
@@ -234,6 +232,11 @@ class Store:
         with self._database.reading() as connection:
             return read_trend(connection, item=item, model=model, by=by, since=since, until=until)
 
+    def has(self, prediction_id: str) -> bool:
+        """Whether a prediction is written."""
+        with self._database.reading() as connection:
+            return _has(connection, storable(prediction_id))
+
     def history(self, prediction_id: str) -> History:
         """A prediction with its feedback and decisions.
 
@@ -326,3 +329,8 @@ class Store:
         if self._database.is_sqlite:
             return sqlite.insert(table).on_conflict_do_nothing()
         return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def _has(connection: Connection, prediction_id: str) -> bool:
+    found = select(predictions.c.id).where(predictions.c.id == prediction_id)
+    return connection.execute(found).first() is not None

@@ -27,6 +27,7 @@ _SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+Count = Callable[[Request, int], None]
 _STATUS: Final[Mapping[type[RatecastError], int]] = {StoreUnavailableError: 503, UnknownPredictionError: 404}
 
 
@@ -74,6 +75,7 @@ def create_page(
     store: Store | None = None,
     predict: Predict | None = None,
     guards: Sequence[Any] = (),
+    count: Count = lambda _, __: None,
 ) -> APIRouter:
     """Routes of the page, for ``app.include_router``.
 
@@ -83,12 +85,13 @@ def create_page(
         predict: makes the predictions of a model; in a thread by default.
         guards: FastAPI dependencies of everything but the page itself, such as a check of the API key. The page sends the key
             that a person gave as ``Authorization: Bearer``.
+        count: is told of each request that rates reviews, and how many; it may refuse it.
     """
     router = APIRouter(include_in_schema=False)
     router.include_router(_files())
     asked = APIRouter(prefix="/page", route_class=_Route, dependencies=list(guards), include_in_schema=False)
     _add_models(asked, models, store)
-    _add_rating(asked, models, store, predict or _predict_in_thread)
+    _add_rating(asked, models, store, predict or _predict_in_thread, count)
     if store is not None:
         _add_products(asked, store)
         _add_queue(asked, models, store)
@@ -143,20 +146,24 @@ def _add_models(router: APIRouter, models: Callable[[], Sequence[Served]], store
         return HTMLResponse(_find(models(), model).report(), headers=_SECURITY)
 
 
-def _add_rating(router: APIRouter, models: Callable[[], Sequence[Served]], store: Store | None, predict: Predict) -> None:
-    def streamed(served: Served, upload: Upload, *, keep: bool) -> StreamingResponse:
+def _add_rating(
+    router: APIRouter, models: Callable[[], Sequence[Served]], store: Store | None, predict: Predict, count: Count
+) -> None:
+    def streamed(request: Request, served: Served, upload: Upload, *, keep: bool) -> StreamingResponse:
+        count(request, len(upload.reviews))
         pieces = rate(served, upload, predict, store if keep else None)
         return StreamingResponse(_lines(pieces), media_type="application/x-ndjson")
 
     @router.post("/texts", dependencies=_WRITING)
-    def texts(model: str, pasted: Annotated[Pasted, Body()], *, keep: bool = False) -> StreamingResponse:
-        return streamed(_find(models(), model), read_pasted(pasted.texts), keep=keep)
+    def texts(request: Request, model: str, pasted: Annotated[Pasted, Body()], *, keep: bool = False) -> StreamingResponse:
+        return streamed(request, _find(models(), model), read_pasted(pasted.texts), keep=keep)
 
     @router.post("/table", dependencies=_WRITING)
     async def table(request: Request, model: str, name: str, *, keep: bool = False) -> StreamingResponse:
         served = _find(models(), model)
         content = await _body(request)
-        return streamed(served, await asyncio.to_thread(read_upload, content, name, served.predictor), keep=keep)
+        upload = await asyncio.to_thread(read_upload, content, name, served.predictor)
+        return streamed(request, served, upload, keep=keep)
 
 
 def _add_products(router: APIRouter, store: Store) -> None:
