@@ -9,11 +9,15 @@ import pytest
 from ratecast.serve.keys import SCOPES, add_key
 from served import serving
 
-EXAMPLES = 10
-"""Requests of each kind to each route; some 200 altogether, and twenty seconds."""
+EXAMPLES = 5
+"""Requests of each kind to each route."""
 SETTINGS = """
 [checks.not_a_server_error]  # these say what they mean, and are described
 expected-statuses = ["2xx", "4xx", 501, 503, 504]
+
+[[operations]]  # a description cannot say that a tensor's shape is that of its data
+include-path-regex = "^/v2/.*/infer$"
+checks.positive_data_acceptance.enabled = false
 """
 
 
@@ -21,7 +25,7 @@ expected-statuses = ["2xx", "4xx", 501, 503, 504]
 def test_every_answer_is_described_and_none_is_an_error_of_the_service(linear_model: Path, tmp_path: Path) -> None:
     key = add_key(tmp_path / "keys.toml", "schemathesis", SCOPES)
     (tmp_path / "schemathesis.toml").write_text(SETTINGS, encoding="utf-8")
-    program = [str(Path(sys.executable).parent / "schemathesis"), "--no-color", "run", "--checks", "all"]
+    program = [str(Path(sys.executable).parent / "schemathesis"), "--no-color", "run"]
     program += ["--generation-deterministic", "--max-examples", str(EXAMPLES), "--header", f"Authorization: Bearer {key}"]
     with serving(linear_model, "--keys", tmp_path / "keys.toml", "--store", tmp_path) as running:
         command = [*program, f"{running.url}/openapi.json"]

@@ -129,6 +129,7 @@ def test_the_way_of_a_request_is_traced(traced: Running, collector: Collector) -
     found = collector.trace("way", 7)
     request, queue, store = found["POST /v1/predict"], found["queue"], found["store"]
     assert (request.trace, request.parent) == (TRACE, PARENT)
+    batches = sorted((span for span in collector.spans if span.name == "predict"), key=lambda span: span.started)
     assert request.attributes == {
         "http.request.method": "POST",
         "http.route": "/v1/predict",
@@ -136,9 +137,10 @@ def test_the_way_of_a_request_is_traced(traced: Running, collector: Collector) -
         "ratecast.request_id": "way",
         "ratecast.key": "shop",
         "ratecast.reviews": 20,
+        "ratecast.model": "tiny",
+        "ratecast.version": batches[0].attributes["ratecast.version"],
     }
     assert (request.resource["service.name"], request.failed) == ("ratecast", False)
-    batches = sorted((span for span in collector.spans if span.name == "predict"), key=lambda span: span.started)
     assert [span.attributes["ratecast.batch_reviews"] for span in batches] == [5, 5, 5, 5]
     assert sum(span.attributes["ratecast.reviews"] for span in batches) == 20
     assert {span.attributes["ratecast.model"] for span in batches} == {"tiny"}

@@ -130,6 +130,19 @@ def test_a_worker_that_dies_is_started_again_and_counts_on(pair: Pair) -> None:
         assert pair.number(line) == before
 
 
+def test_all_load_models_anew_when_told_to(pair: Pair) -> None:
+    def loaded() -> list[int]:
+        return sorted(entry["worker"] for entry in pair.log if entry["message"] == "models loaded anew")
+
+    pair.process.send_signal(signal.SIGHUP)
+    until(lambda: loaded() == [0, 1])
+    answer = pair.ask("POST", "/v1/models/reload", json={})
+    assert answer.status_code == 200, answer.text
+    until(lambda: loaded() == sorted([0, 0, 1, 1, pair.who(answer)]))
+    assert pair.number('ratecast_reloads_total{result="done"}') == 5
+    assert [entry["message"] for entry in pair.log if entry["level"] == "warning"] == ["a worker ended"] * 2
+
+
 def test_all_are_drained_after_sigterm_and_nothing_is_left(pair: Pair, folder: Path) -> None:
     """Has to be the last one that uses the pair."""
     reviews = {"reviews": [{"text": f"the movie was good {number} " * 60} for number in range(1000)]}
@@ -162,7 +175,7 @@ def test_workers_leave_when_their_supervisor_was_killed(linear_model: Path, tmp_
 
 def test_why_no_worker_can_start_is_told() -> None:
     command = [sys.executable, "-m", "ratecast", "serve", "nowhere", "--workers", "2", "--port", "0"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3 * SECONDS)
     assert found.returncode == 2
     assert found.stderr.splitlines()[-1].startswith("ratecast: error: there is no model folder nowhere")
 

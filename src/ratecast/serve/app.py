@@ -26,6 +26,7 @@ from ratecast.serve.messages import (
     PredictAnswer,
     PredictRequest,
     ReloadAnswer,
+    ReloadRequest,
     StatusAnswer,
 )
 from ratecast.serve.metrics import Metrics
@@ -132,10 +133,10 @@ def _add_models(app: FastAPI, service: Service, reloader: Reloader) -> None:
     @app.post(
         "/v1/models/reload",
         summary="Take over new content of model folders and new weights, as on SIGHUP",
-        responses=refusals(409, 415),
+        responses=refusals(409, 415, 422),
         dependencies=[*needs("admin"), Depends(needs_json)],
     )
-    async def reload() -> ReloadAnswer:
+    async def reload(_: ReloadRequest) -> ReloadAnswer:
         try:
             changes = await reloader.reload()
         except RatecastError as error:

@@ -193,6 +193,10 @@ class ModelsAnswer(BaseModel):
     models: list[ModelMessage]
 
 
+class ReloadRequest(Message):
+    """That models shall be loaded anew; there is nothing to say about it yet."""
+
+
 class ReloadAnswer(BaseModel):
     """What is served otherwise than before, each as NAME@VERSION."""
 
