@@ -22,10 +22,19 @@ def test_console_reporter_draws_no_bar_into_a_file(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_console_reporter_draws_no_bar_in_a_notebook(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as ipykernel does
+    use(ConsoleReporter())
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_console_reporter_draws_a_bar_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # makes Rich take the captured stream for a terminal
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     use(ConsoleReporter())
     shown = capsys.readouterr().err
     assert "training" in shown

@@ -1,5 +1,6 @@
 """How long work tells what it is doing: nothing below the command line prints; it tells a `Reporter`."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -37,7 +38,9 @@ class ConsoleReporter:
         from rich.console import Console
 
         # In a notebook Rich would show each line as a piece of HTML of its own.
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True, force_jupyter=False)
+        # A notebook's kernel sets FORCE_COLOR, by which Rich would take its output for a terminal and write every frame into it.
+        is_terminal = None if sys.stderr is not None and sys.stderr.isatty() else False
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, force_jupyter=False, force_terminal=is_terminal)
 
     def tell(self, message: str) -> None:
         """Show one line of text."""

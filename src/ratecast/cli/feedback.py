@@ -62,7 +62,8 @@ def export(*, place: Place, out: Path) -> None:
         if not table.num_rows:
             raise DataError(f"{store.name} has no feedback on a prediction whose text was kept; nothing was written")
     write_table(table, out)
-    print(f"{table.num_rows:,} ratings written to {out}", file=sys.stderr)
+    what = "rating" if table.num_rows == 1 else "ratings"
+    print(f"{table.num_rows:,} {what} written to {out}", file=sys.stderr)
 
 
 @feedback.command(name="delete-user")
