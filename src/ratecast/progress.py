@@ -37,8 +37,8 @@ class ConsoleReporter:
     def __init__(self) -> None:
         from rich.console import Console
 
-        # In a notebook Rich would show each line as a piece of HTML of its own.
-        # A notebook's kernel sets FORCE_COLOR, by which Rich would take its output for a terminal and write every frame into it.
+        # In a notebook Rich would show each line as a piece of HTML of its own, or, as the kernel sets FORCE_COLOR, write every
+        # frame of a progress bar into the output.
         is_terminal = None if sys.stderr is not None and sys.stderr.isatty() else False
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, force_jupyter=False, force_terminal=is_terminal)
 
