@@ -9,6 +9,7 @@ acknowledged is looked for. A process that is killed loses nothing that the oper
 
 import argparse
 import contextlib
+import os
 import random
 import socket
 import sqlite3
@@ -66,7 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     header = ["processes", "kills", "feedback acknowledged", "of it missing", "kept though cut off", "SQLite's check"]
     header += ["median s to ready", "p95", "longest"]
-    rows = []
+    rows, before = [], os.getloadavg()[1]
     for workers in map(int, arguments.workers.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             held = hold(arguments.model, Path(folder), arguments.rounds, workers=workers)
@@ -74,13 +75,15 @@ def main() -> None:
         times = [statistics.median(seconds), seconds[int(0.95 * (len(seconds) - 1))], seconds[-1]]
         found = [len(held.told), len(held.missing), held.unasked, held.integrity]
         rows.append([workers, arguments.rounds, *found, *times])
+        print(rows[-1], flush=True)
     show(
         "Killed with SIGKILL under load",
         header,
         rows,
         "killed",
         load="4 clients, 3 reviews a request, feedback on each prediction in a request of its own",
-        killed="0 to 2 s after it was ready",
+        killed="0 to 2 s after it was ready, or later if less than 5 were acknowledged by then",
+        load_average=f"{before:.1f} before, {os.getloadavg()[1]:.1f} after, of which this is a part",
         model_mb=round(sum(path.stat().st_size for path in arguments.model.iterdir()) / 1e6, 1),
     )
 
@@ -115,6 +118,7 @@ def hold(
     command = [sys.executable, "-m", "ratecast", "serve", str(model), "--store", str(folder), "--port", str(port)]
     command += ["--workers", str(workers)]
     for number in range(rounds + 1):
+        print(f"{number} of {rounds}, {len(held.told)} acknowledged", flush=True)
         process = _start(command, f"http://127.0.0.1:{port}", held, environment)
         try:
             if number < rounds:
