@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,9 +103,21 @@ def train_static(taught: Taught, validation: Reviews, scale: RatingScale, run: R
     network = StaticNetwork(len(ngrams), scale, taught.filled_ratings(scale))
     held_out = ngrams.bags(validation.joined())
     learner = StaticLearner(network, taught, ngrams.bags(taught.texts), held_out, ratings=validation.rated(), config=run.config)
-    result = train(learner, run)
+    with _one_thread():
+        result = train(learner, run)
     model = static_model(network, ngrams)
     return TaughtStatic(model=model, validation=model.probabilities_of(held_out), result=result)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Operations here are so small that threads gain nothing, and on busy processors wait for each other in every one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @torch.no_grad()
