@@ -6,6 +6,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, w
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: waiting for a second thread costs more than it gives
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+    # So that a worker, and the processes that it starts, count one processor and train with one thread.
+    _processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_processors[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) % len(_processors)]})
 
 import random
 import shutil

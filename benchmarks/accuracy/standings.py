@@ -14,6 +14,7 @@ from setting import listed, markdown
 from task import Setting
 
 from ratecast.evaluate.bootstrap import Bootstrap, Difference, bootstrap
+from ratecast.evaluate.calibration import CalibrationTest, calibration_test
 from ratecast.evaluate.contest import format_seconds
 from ratecast.evaluate.metrics import METRICS
 from ratecast.scale import RatingScale
@@ -66,6 +67,7 @@ class Contest:
         standings: the models that finished, the least RMSE first.
         differences: ratecast's metrics minus a peer's, by peer and metric; empty if ratecast did not finish.
         absent: runs that gave nothing.
+        calibration: whether the probabilities of ratecast's first seed are calibrated; None if it did not finish.
     """
 
     shelf: Shelf
@@ -73,6 +75,7 @@ class Contest:
     standings: Sequence[Standing]
     differences: Mapping[str, Mapping[str, Difference]]
     absent: Sequence[Run]
+    calibration: CalibrationTest | None
 
     @property
     def name(self) -> str:
@@ -117,7 +120,11 @@ def measure(shelf: Shelf, setting: Setting) -> Contest | None:
         for peer in peers
     }
     absent = [run for run in runs if run.status != "finished"]
-    return Contest(shelf=shelf, setting=setting, standings=standings, differences=differences, absent=absent)
+    own = next((found for (peer, _), (found, _) in predicted.items() if peer == RATECAST), None)
+    calibration = None if own is None else calibration_test(shelf.ratings, own, shelf.scale, groups=shelf.groups)
+    return Contest(
+        shelf=shelf, setting=setting, standings=standings, differences=differences, absent=absent, calibration=calibration
+    )
 
 
 def _over_seeds(drawn: Bootstrap) -> Bootstrap:
@@ -225,6 +232,8 @@ def _facts(contest: Contest) -> dict[str, Any]:
         "seeds": ", ".join(map(str, sorted({run.seed for run in runs}))),
         "versions": ", ".join(sorted(packages, key=str.lower)),
     }
+    if contest.calibration is not None:
+        facts["calibration of ratecast's first seed"] = contest.calibration.summary()
     machines = [run.machine for run in runs]
     for name in dict.fromkeys(name for machine in machines for name in machine):
         values = dict.fromkeys(str(machine[name]) for machine in machines if name in machine)

@@ -6,6 +6,7 @@ from typing import Final
 
 from ratecast.combine.decide import decide
 from ratecast.data import LoadedReviews, copy_groups
+from ratecast.evaluate.calibration import CalibrationTest, calibration_test
 from ratecast.evaluate.contest import Contest, run_contest
 from ratecast.evaluate.coverage import Coverage, interval_coverage
 from ratecast.evaluate.metrics import quadratic_weighted_kappa
@@ -25,6 +26,8 @@ class Assessment:
         contest: the model's metrics beside those of its baselines.
         ratings: true ratings, shape ``(review,)``.
         probabilities: the model's probabilities, shape ``(review, level)``.
+        calibration: whether its probabilities are calibrated, as far as so many reviews can tell; None if it was these reviews
+            that they were calibrated on.
         coverage: how its prediction intervals did; None if it has none or they were fitted to these reviews.
         tuned_qwk: quadratic weighted kappa of ratings that are decided for it; None on a continuous scale, or if the thresholds
             were fitted to these reviews.
@@ -34,17 +37,22 @@ class Assessment:
     contest: Contest
     ratings: FloatArray
     probabilities: FloatArray
+    calibration: CalibrationTest | None
     coverage: Coverage | None
     tuned_qwk: float | None
     warnings: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """What stands below the table: warnings, intervals, and the ratings that are decided for QWK."""
-        found = [f"Note: {warning}." for warning in self.warnings]
-        found += [] if self.coverage is None else [f"Prediction intervals: {self.coverage.summary()}."]
+        """What stands below the table: warnings, calibration, intervals, and the ratings that are decided for QWK."""
+        found = [*(f"Note: {warning}." for warning in self.warnings), *self.trust()]
         if self.tuned_qwk is not None:
             found.append(f"Ratings decided for QWK (--optimise qwk) reach a QWK of {self.tuned_qwk:.3f}.")
         return found
+
+    def trust(self) -> list[str]:
+        """How far probabilities and intervals can be trusted, a sentence each; nothing of what was fitted to these reviews."""
+        found = [] if self.calibration is None else [f"Calibration: {self.calibration.summary()}."]
+        return found + ([] if self.coverage is None else [f"Prediction intervals: {self.coverage.summary()}."])
 
 
 def assess(predictor: Predictor, loaded: LoadedReviews, *, seed: int = 0, reporter: Reporter | None = None) -> Assessment:
@@ -90,8 +98,8 @@ def assess_probabilities(
         ratings: true ratings, shape ``(review,)``.
         entries: probabilities by name, shape ``(review, level)``; the model's under `MODEL_NAME`.
         seconds: what fitting each entry took, where known.
-        judged_on: what the reviews are: "test", or "validation", which intervals and thresholds were fitted to, so that these
-            are not measured.
+        judged_on: what the reviews are: "test", or "validation", which calibration, intervals and thresholds were fitted to, so
+            that these are not measured.
         groups: group number of each review that is resampled whole, as for `bootstrap`.
         seed: seed of the bootstrap.
     """
@@ -108,6 +116,7 @@ def assess_probabilities(
         ),
         ratings=ratings,
         probabilities=found,
+        calibration=calibration_test(ratings, found, scale, groups=groups, seed=seed) if answers else None,
         coverage=coverage,
         tuned_qwk=kappa,
     )

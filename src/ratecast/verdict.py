@@ -95,11 +95,7 @@ def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -
         found.append("Columns: " + "; ".join(stack.effects.describe()) + ".")
     elif job.used:
         found.append(f"The columns {', '.join(job.used)} did not clearly help on the validation reviews and are not used.")
-    coverage = verdict.assessment.coverage
-    if coverage is not None:
-        found.append(f"Prediction intervals: {coverage.summary()}.")
-    if (warning := stack.intervals.warning()) is not None:
-        found.append(f"Prediction intervals: {warning}.")
+    found += trust_notes(verdict, stack)
     judged, part = len(verdict.assessment.ratings), len(job.parts[job.judged_name])
     if job.judged_name == "test" and judged < part:
         found.append(f"The table is about {judged:,} of the {part:,} test reviews, drawn at random: the time was short.")
@@ -111,6 +107,12 @@ def notes(job: Job, tuned: "FineTuned | None", stack: Stack, verdict: Verdict) -
     if tuned is None:
         return [*found, "The time budget was too small to fine-tune a backbone in: the model is without one."]
     return [*found, *_training_notes(job, tuned)]
+
+
+def trust_notes(verdict: Verdict, stack: Stack) -> list[str]:
+    """How far a model's probabilities and intervals can be trusted, a sentence each."""
+    warning = stack.intervals.warning()
+    return [*verdict.assessment.trust(), *([] if warning is None else [f"Prediction intervals: {warning}."])]
 
 
 def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ratecast.errors import ShapeError
-from ratecast.evaluate.calibration import confidence_bins, expected_calibration_error, reliability
+from ratecast.evaluate.calibration import calibration_test, confidence_bins, expected_calibration_error, reliability
 from ratecast.scale import RatingScale
 
 TWO = RatingScale.parse("0..1")
@@ -46,3 +46,38 @@ def test_certainty_about_everything() -> None:
 def test_shapes_that_do_not_fit() -> None:
     with pytest.raises(ShapeError):
         expected_calibration_error([0, 1], [[1.0, 0.0]], TWO)
+
+
+def test_perfectly_calibrated_probabilities_pass_and_their_error_is_that_of_chance() -> None:
+    draw = np.random.default_rng(1)
+    first = draw.uniform(0.5, 1, 800)
+    probabilities = np.stack([first, 1 - first], axis=1)
+    found = [calibration_test(draw.random(800) > first, probabilities, TWO, resamples=200) for _ in range(100)]
+    assert np.mean([one.error for one in found]) == pytest.approx(found[0].chance, rel=0.05)
+    assert sum(one.is_clear for one in found) <= 12  # five are expected
+    assert abs(np.mean([one.bias for one in found])) < 0.005
+
+
+def test_overconfidence_beyond_chance_is_told_with_its_size() -> None:
+    draw = np.random.default_rng(1)
+    ratings = (draw.random(2000) > 0.8).astype(float)  # says 90 %, right in 80 %
+    found = calibration_test(ratings, [[0.9, 0.1]] * 2000, TWO)
+    assert found.is_clear
+    assert found.error == pytest.approx(expected_calibration_error(ratings, [[0.9, 0.1]] * 2000, TWO))
+    assert found.bias == pytest.approx(ratings.mean() - 0.1)
+    assert "is beyond chance, too sure by" in found.summary()
+
+
+def test_one_bin_of_equal_confidence_by_the_binomial() -> None:
+    # The error is |successes / 100 - 0.5|, whose mean is that of a binomial: 0.0398, and whose 95 % quantile is 0.10.
+    found = calibration_test([0.0] * 100, [[0.5, 0.5]] * 100, TWO, resamples=20_000)
+    assert found.chance == pytest.approx(0.0398, rel=0.02)
+    assert found.critical == pytest.approx(0.10)
+
+
+def test_copies_count_once() -> None:
+    draw = np.random.default_rng(1)
+    ratings, groups = np.repeat((draw.random(50) > 0.9).astype(float), 20), np.repeat(np.arange(50), 20)
+    apart = calibration_test(ratings, [[0.9, 0.1]] * 1000, TWO)
+    together = calibration_test(ratings, [[0.9, 0.1]] * 1000, TWO, groups=groups)
+    assert together.chance == pytest.approx(apart.chance * np.sqrt(20), rel=0.1)

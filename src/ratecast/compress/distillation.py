@@ -31,7 +31,7 @@ from ratecast.predict import Predictor, load
 from ratecast.processors import available_processors
 from ratecast.progress import ConsoleReporter, Reporter
 from ratecast.records import Reviews
-from ratecast.verdict import Verdict
+from ratecast.verdict import Verdict, trust_notes
 
 _LEAST_SECONDS: Final = 5.0
 _EVERY_REVIEW: Final = 1.5
@@ -234,9 +234,4 @@ class _Distillation:
             f"{result.units_per_second:,.0f} reviews a second); the weights of step {result.best_step} are kept."
         )
         blend = f"The model is {stack.blend.describe()} with calibrated levels. RMSE of each by itself: {alone}."
-        found = [*self._job.notes, learned, blend, training, *student.notes]
-        if (coverage := verdict.assessment.coverage) is not None:
-            found.append(f"Prediction intervals: {coverage.summary()}.")
-        if (warning := stack.intervals.warning()) is not None:
-            found.append(f"Prediction intervals: {warning}.")
-        return found
+        return [*self._job.notes, learned, blend, training, *student.notes, *trust_notes(verdict, stack)]

@@ -22,7 +22,7 @@ from ratecast.model.learned import save_learned
 from ratecast.model.store import Component, Manifest, create_component, new_folder, package_versions, write_json, write_manifest
 from ratecast.predict import Predictor
 from ratecast.records import Reviews
-from ratecast.verdict import Verdict
+from ratecast.verdict import Verdict, trust_notes
 
 FRONTIER_FILE: Final = "frontier.json"
 _TIMED: Final = 300
@@ -131,11 +131,7 @@ class Reduced:
             f"It was chosen among {len(self.findings.points):,} combinations on {self.findings.reviews:,} validation reviews: "
             "frontier.html shows them. That choice flatters what it says of those reviews a little."
         )
-        if (coverage := verdict.assessment.coverage) is not None:
-            found.append(f"Prediction intervals: {coverage.summary()}.")
-        if (warning := self.stack.intervals.warning()) is not None:
-            found.append(f"Prediction intervals: {warning}.")
-        return found
+        return [*found, *trust_notes(verdict, self.stack)]
 
     def _loss(self, verdict: Verdict) -> str | None:
         """What compressing cost on test reviews; None without these."""

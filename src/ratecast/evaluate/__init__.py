@@ -1,7 +1,13 @@
 """How good a model is, and how sure that is: arrays in; metrics, intervals, a contest and a report out."""
 
 from ratecast.evaluate.bootstrap import Difference, bootstrap_intervals, paired_difference
-from ratecast.evaluate.calibration import Reliability, expected_calibration_error, reliability
+from ratecast.evaluate.calibration import (
+    CalibrationTest,
+    Reliability,
+    calibration_test,
+    expected_calibration_error,
+    reliability,
+)
 from ratecast.evaluate.comparison import Comparison, run_comparison
 from ratecast.evaluate.comparison_report import write_comparison
 from ratecast.evaluate.contest import Contest, Entry, run_contest
@@ -41,6 +47,8 @@ __all__ = [
     "CurvePoint",
     "reliability",
     "Reliability",
+    "calibration_test",
+    "CalibrationTest",
     "interval_coverage",
     "Coverage",
     "accuracy",

@@ -12,6 +12,8 @@ from ratecast.scale import FloatArray, IntArray, RatingScale
 CALIBRATION_BINS: Final = 15
 """Number of equal-width bins of confidence, as in Guo et al. 2017."""
 
+_RESAMPLES: Final = 1000
+_CRITICAL_QUANTILE: Final = 0.95
 _SUM_TOLERANCE: Final = 1e-3  # float32 probabilities of 21 levels, written with a few decimals, still pass
 
 
@@ -90,6 +92,90 @@ def expected_calibration_error(
     found = reliability(ratings, probabilities, scale, bins=bins)
     gaps = np.nan_to_num(np.abs(found.accuracy - found.confidence))
     return float(gaps @ found.reviews / found.reviews.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationTest:
+    """An expected calibration error beside those that perfectly calibrated probabilities would show on as many reviews.
+
+    Attributes:
+        error: the expected calibration error, in 0..1.
+        chance: mean error of perfectly calibrated probabilities, which only chance makes larger than 0.
+        critical: what their error stays below in 95 of 100 cases.
+        reviews: number of reviews.
+        bias: mean confidence less accuracy, in -1..1; positive if too sure.
+    """
+
+    error: float
+    chance: float
+    critical: float
+    reviews: int
+    bias: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the error is larger than chance explains."""
+        return self.error > self.critical
+
+    def summary(self) -> str:
+        """The test in words: ``an ECE of 0.033 is within chance: perfect calibration would show 0.025 on ...``."""
+        tendency = f", {'too sure' if self.bias > 0 else 'too modest'} by {100 * abs(self.bias):.1f} points on average"
+        verdict = f"is beyond chance{tendency}" if self.is_clear else "is within chance"
+        reviews = f"{self.reviews:,} {'review' if self.reviews == 1 else 'reviews'}"
+        return (
+            f"an ECE of {self.error:.3f} {verdict}: perfect calibration would show {self.chance:.3f} on {reviews}, "
+            f"and at most {self.critical:.3f} in 95 of 100 cases"
+        )
+
+
+def calibration_test(
+    ratings: ArrayLike,
+    probabilities: ArrayLike,
+    scale: RatingScale,
+    *,
+    groups: IntArray | None = None,
+    bins: int = CALIBRATION_BINS,
+    resamples: int = _RESAMPLES,
+    seed: int = 0,
+) -> CalibrationTest:
+    """Whether an expected calibration error is larger than chance explains.
+
+    The error of few reviews is never 0, however well the probabilities are calibrated. So outcomes are drawn from the
+    probabilities themselves, again and again, and their errors are what perfect calibration looks like.
+
+    Source: consistency resampling, Bröcker and Smith 2007, "Increasing the Reliability of Reliability Diagrams"; as a test of
+    the expected calibration error, Vaicenavicius et al. 2019, "Evaluating model calibration in classification".
+
+    Args:
+        ratings: true ratings, shape ``(review,)``, in units of the scale.
+        probabilities: shape ``(review, level)``; on a continuous scale a level is a bin of ratings.
+        scale: the scale of the ratings and the levels.
+        groups: group number of each review, from 0, shape ``(review,)``; a group, of copies say, is right or wrong together.
+            By default every review is one of its own.
+        bins: number of equal-width bins of confidence.
+        resamples: how often outcomes are drawn.
+        seed: seed of the draws.
+
+    Raises:
+        ShapeError: if the shapes do not fit each other or the scale, or there is no review.
+        DataError: if a rating is not finite, or a row is not a probability distribution.
+    """
+    truth, checked = check_probabilities(ratings, probabilities, scale)
+    confidence, correct = confidence_and_correctness(truth, checked, scale)
+    index = confidence_bins(confidence, bins)
+    owners = np.arange(len(truth)) if groups is None else groups
+    draw = np.random.default_rng(seed)
+    errors = np.empty(resamples)
+    for number in range(resamples):
+        right = draw.random(int(owners.max()) + 1)[owners] < confidence
+        errors[number] = np.abs(np.bincount(index, right - confidence, bins)).sum() / len(truth)
+    return CalibrationTest(
+        error=float(np.abs(np.bincount(index, correct - confidence, bins)).sum() / len(truth)),
+        chance=float(errors.mean()),
+        critical=float(np.quantile(errors, _CRITICAL_QUANTILE)),
+        reviews=len(truth),
+        bias=float((confidence - correct).mean()),
+    )
 
 
 def confidence_and_correctness(
