@@ -109,10 +109,15 @@ def test_a_plan_fills_in_the_settings_and_comes_back_from_a_checkpoint() -> None
     config = plan.resolve(FitConfig())
     assert (config.backbone.max_tokens, config.backbone.trained_layers) == (plan.max_tokens, plan.trained_layers)
     assert config.train.precision == "float32"
-    assert config.train.epochs == pytest.approx(1.3 * plan.epochs)  # the time ends it
-    whole = planned(None)
-    assert whole.resolve(FitConfig()).train.epochs == whole.epochs
     assert planned(None).resolve(FitConfig()).backbone.trained_layers is None
+
+
+def test_a_machine_that_turns_out_faster_goes_on_until_the_time_or_converging_ends_the_training() -> None:
+    short = planned(6.0)
+    assert (short.epochs, short.reviews) == (1.0, 506)
+    assert short.resolve(FitConfig()).train.epochs == wanted_epochs(506) == 10.0
+    assert planned(None).resolve(FitConfig()).train.epochs == 10.0
+    assert planned(6.0, epochs=1.5).resolve(FitConfig()).train.epochs == 1.5
 
 
 def test_only_a_plan_lowers_the_pooled_layers() -> None:

@@ -23,10 +23,6 @@ LEAST_REVIEWS: Final = 100
 PROBE_SHARE: Final = 0.1
 """Share of the time that the head's fit to the untrained backbone may take where all layers are trained."""
 
-_HEADROOM: Final = 1.3
-"""Passes that training may do as a multiple of those that the time is reckoned to suffice for: the machine may turn out faster
-than it was measured, and the time ends the training all the same, with the learning rate at nothing."""
-
 _SHARE_OF_TRAINING: Final = 0.9  # the rest goes to scoring the validation reviews
 _SPEED_REVIEWS: Final = 16
 
@@ -52,23 +48,23 @@ class Plan:
         max_tokens: longest input, or window where there are several.
         trained_layers: top layers that are trained; the lower ones are computed once.
         layers: layers of the backbone.
-        epochs: passes over the training reviews.
+        epochs: passes over the training reviews that the time is reckoned to suffice for.
+        most_epochs: passes that converging takes; as many are done where the machine turns out faster than it was measured.
         reviews: training reviews used: fewer than there are where the time is too short, 0 where it is not worth a start.
         precision: what the backbone computes in, "float32" or "bfloat16".
         seconds: estimated time of training and of computing frozen layers.
         windows: most windows that a review is read in.
-        is_limited: whether the time, and not converging, decided how many passes there are.
     """
 
     max_tokens: int
     trained_layers: int
     layers: int
     epochs: float
+    most_epochs: float
     reviews: int
     precision: str
     seconds: float
     windows: int = 1
-    is_limited: bool = False
 
     def resolve(self, config: FitConfig) -> FitConfig:
         """The settings with everything filled in that was left to the plan."""
@@ -80,7 +76,7 @@ class Plan:
             max_tokens=self.max_tokens,
             trained_layers=None if every else self.trained_layers,
             pooled_layers=pooled,
-            epochs=self.epochs * (_HEADROOM if self.is_limited else 1.0),
+            epochs=self.most_epochs,  # the time ends the training before, where it is short, with the learning rate at nothing
             precision=self.precision,
         )
 
@@ -163,11 +159,11 @@ def make_plan(
             trained_layers=trained,
             layers=layers,
             epochs=passes,
+            most_epochs=epochs if config.train.epochs or config.train.steps else wanted_epochs(max(reviews, 1)),
             reviews=reviews,
             precision=precision,
             seconds=once + passes * a_pass,
             windows=config.backbone.windows,
-            is_limited=seconds is not None and passes < epochs,
         )
     raise AssertionError("the last option is always taken")
 
