@@ -15,7 +15,7 @@ from ratecast import FitConfig
 from ratecast.combine.out_of_fold import out_of_fold_probabilities
 from ratecast.fitting import prepare_job, run_job
 from ratecast.job import Clock, Job
-from ratecast.members import fit_columns, fit_linear, scoring_seconds
+from ratecast.members import fit_columns, fit_linear, fit_more, scoring_seconds
 from ratecast.progress import Advance, SilentReporter
 
 GRADES = ("awful", "bad", "fine", "good", "great")
@@ -73,6 +73,17 @@ def test_what_is_left_decides_on_how_many_reviews_the_linear_models_learn_from(t
     job, reporter = job_of(tmp_path, 3000, time_budget="1s")
     assert fit_linear(with_time(job, 30))["tfidf-logistic"].reviews == 2400
     assert not [line for line in reporter.lines if "exceeded" in line]
+
+
+def test_time_that_no_backbone_takes_goes_to_more_reviews_for_the_linear_models(tmp_path: Path) -> None:
+    job, reporter = job_of(tmp_path, 3000, time_budget="1s")
+    few = fit_linear(job)
+    assert few["tfidf-logistic"].reviews == 300
+    assert fit_more(with_time(job, 0.0), few) == {}
+    more = fit_more(with_time(job, 60), few)
+    assert {more[name].reviews for name in ("tfidf-logistic", "tfidf-ridge")} == {2400}
+    assert reporter.lines.count("the linear models are fitted again, in the time that is left without a backbone") == 1
+    assert fit_more(with_time(job, 60), more) == {}
 
 
 def test_the_effects_of_columns_rest_on_as_many_reviews_as_the_time_allows(tmp_path: Path) -> None:

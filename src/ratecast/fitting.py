@@ -21,7 +21,7 @@ from ratecast.errors import DataError, require
 from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import write_components, write_documents
 from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint, working_place
-from ratecast.members import fit_columns, fit_linear, fit_words, scoring_seconds
+from ratecast.members import fit_columns, fit_linear, fit_more, fit_words, scoring_seconds
 from ratecast.model.store import check_target, new_folder
 from ratecast.predict import Predictor, load
 from ratecast.pretraining import Pretraining, pretrain_texts
@@ -156,6 +156,8 @@ def _write_model(job: Job, *, resume: bool) -> None:
     seconds_per_review = scoring_seconds(job, baselines)
     pretrained = _pretrained(job, resume) if can_finetune else job
     tuned = _finetune(pretrained, resume, seconds_per_review) if can_finetune else None
+    if can_finetune and tuned is None:
+        baselines |= fit_more(job, baselines)
     if tuned is not None:  # what the user gave, not the folder of the pretrained one, which goes
         tuned = replace(tuned, config=tuned.config.with_values(backbone=job.config.backbone.backbone))
     job = replace(pretrained, config=job.config)

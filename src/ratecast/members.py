@@ -22,6 +22,9 @@ _CAUTION: Final = 0.6
 """Share of the time left that more reviews are reckoned to take: a review takes 1.3 times as long among three to seven times
 as many, and the machine may slow down."""
 
+_WORTH_MORE: Final = 1.3
+"""Times as many training reviews that fitting the linear models again is worth."""
+
 _WORDS_SHARE: Final = 0.1
 """Share of the time left that word vectors may learn in. They take as much only where the reviews are many or long."""
 _TICKS: Final = 1000
@@ -41,6 +44,20 @@ def fit_linear(job: Job) -> dict[str, Baseline]:
     if job.clock.can_finetune:
         return _fit(job, _most_reviews(job), job.reporter)
     return _fit_in_little_time(job)
+
+
+def fit_more(job: Job, linear: Mapping[str, Baseline]) -> dict[str, Baseline]:
+    """The linear baselines anew, on as many more reviews as the time allows where it does not go to a backbone; else none."""
+    made = [baseline for baseline in linear.values() if baseline.kind == "linear"]
+    if not made:
+        return {}
+    reviews, shared = made[0].reviews, max(baseline.shared_seconds for baseline in made)
+    took = shared + sum(baseline.seconds - baseline.shared_seconds for baseline in made)
+    affordable = int(min(len(job.parts["train"]), _CAUTION * job.clock.left_linear() / took * reviews))
+    if affordable < _WORTH_MORE * reviews:
+        return {}
+    job.reporter.tell("the linear models are fitted again, in the time that is left without a backbone")
+    return _fit(job, affordable, job.reporter)
 
 
 def fit_words(job: Job, *, resume: bool) -> dict[str, Baseline]:
