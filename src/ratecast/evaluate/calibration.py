@@ -165,14 +165,15 @@ def calibration_test(
     index = confidence_bins(confidence, bins)
     owners = np.arange(len(truth)) if groups is None else groups
     draw = np.random.default_rng(seed)
-    errors = np.empty(resamples)
-    for number in range(resamples):
-        right = draw.random(int(owners.max()) + 1)[owners] < confidence
-        errors[number] = np.abs(np.bincount(index, right - confidence, bins)).sum() / len(truth)
+
+    def error(right: FloatArray) -> float:
+        return float(np.abs(np.bincount(index, right - confidence, bins)).sum() / len(truth))
+
+    drawn = [error((draw.random(int(owners.max()) + 1)[owners] < confidence).astype(float)) for _ in range(resamples)]
     return CalibrationTest(
-        error=float(np.abs(np.bincount(index, correct - confidence, bins)).sum() / len(truth)),
-        chance=float(errors.mean()),
-        critical=float(np.quantile(errors, _CRITICAL_QUANTILE)),
+        error=error(correct),
+        chance=float(np.mean(drawn)),
+        critical=float(np.quantile(drawn, _CRITICAL_QUANTILE)),
         reviews=len(truth),
         bias=float((confidence - correct).mean()),
     )
