@@ -20,9 +20,8 @@ def planned(seconds: float | None, lengths: np.ndarray = LENGTHS, **settings: ob
     longest = settings.get("max_tokens") or 256
     assert isinstance(longest, int)
     config = FitConfig().with_values(**settings)
-    return make_plan(
-        np.minimum(lengths, longest), SPEED, config, layers=6, longest=longest, precision="float32", seconds=seconds
-    )
+    limit = None if seconds is None else lambda _tokens: seconds
+    return make_plan(np.minimum(lengths, longest), SPEED, config, layers=6, longest=longest, precision="float32", seconds=limit)
 
 
 def test_without_a_limit_everything_is_trained_until_it_converges() -> None:
@@ -39,6 +38,15 @@ def test_the_shorter_the_time_the_less_is_kept() -> None:
     assert {tokens for tokens, _ in kept} == {256, 192, 128}
     assert kept[-1] == (128, 3)
     assert all(later.reviews * later.epochs <= earlier.reviews * earlier.epochs for earlier, later in pairwise(plans[5:]))
+
+
+def test_scoring_takes_less_of_the_time_where_reviews_are_read_in_part() -> None:
+    def seconds(tokens: float) -> float:
+        return 60 - 1000 * 2 * tokens / 30_000  # all reviews are scored twice
+
+    plan = make_plan(np.full(1000, 256), SPEED, FitConfig(), layers=6, longest=256, precision="float32", seconds=seconds)
+    assert (plan.max_tokens, plan.trained_layers) == (128, 6)
+    assert plan.epochs == pytest.approx(0.81 * (60 - 1000 * 2 * 128 / 30_000) / A_PASS)
 
 
 def test_longer_input_does_not_take_the_passes_that_few_reviews_need() -> None:

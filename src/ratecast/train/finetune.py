@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ratecast.config import FitConfig
-from ratecast.data.split import judged_reviews, sampled_rows, stopping_rows
+from ratecast.data.split import sampled_rows, stopping_rows
 from ratecast.model.adapters import Adapter, attach, create_method
 from ratecast.model.backbone import Backbone, set_trained, transformer_layers
 from ratecast.model.prompting import Prompt, load_prompted
@@ -35,11 +35,10 @@ from ratecast.train.precision import choose_precision
 from ratecast.train.probe import fit_probe
 from ratecast.train.reinitialise import reinitialise, top_layers
 from ratecast.train.taught import Taught
+from ratecast.train.timetable import Timetable
 from ratecast.train.weights import review_weights
 
 _PROBE_REVIEWS: Final = 10_000
-_EXPORTED_SPEED: Final = {"float32": 0.7, "bfloat16": 0.25}
-"""Speed of the exported graph, which computes in float32, as a share of the network's; measured at 0.8 to 1 and at 0.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +172,13 @@ class _Tuning:
         paraphrases: list[str | None] | None,
         taught: Taught | None,
     ) -> None:
-        self._time_left, self._reviews_after, self._seconds_after = time_left, reviews_after, seconds_after
-        self.judged = len(parts.get("test", ()))
-        self._training_reviews, self._validation_reviews = len(parts["train"]), len(stopping_rows(len(parts["validation"])))
+        self._time = Timetable(
+            time_left=time_left,
+            training=len(parts["train"]),
+            validation=len(stopping_rows(len(parts["validation"]))),
+            after=reviews_after,
+            seconds_after=seconds_after,
+        )
         self._members = run.config.strengthen.ensemble if run.config.strengthen.ensemble > 1 else 0
         self.networks = self._members + 1
         self._augmentation = Augmentation.create(run.config.strengthen, run.config.seed)
@@ -199,7 +202,7 @@ class _Tuning:
         self._texts = {name: self._backbone.encoder.encode(part.joined()) for name, part in self._parts.items()}
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
         self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
-        self._reviews_per_second = encoding / float(self._texts["validation"].lengths.mean())
+        self._time = self._time.measured(encoding / float(self._texts["validation"].lengths.mean()), self.plan.precision)
         self._prepare(self._run.config)
 
     def _planned(self, parts: dict[str, Reviews], scale: RatingScale, run: Run, saved: Plan | None) -> tuple[Plan, float]:
@@ -213,14 +216,9 @@ class _Tuning:
         if (warning := unknown_warning(encoder.tokenizer, training.joined(), self._backbone.name)) is not None:
             run.reporter.tell(f"warning: {warning}")
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
-        reviews_per_second = speed.encoding / float(texts.lengths.mean())
-        if self._time_left is not None:
-            each = 1 / (reviews_per_second * _EXPORTED_SPEED[precision]) + self._seconds_after
-            self.judged = judged_reviews(self.judged, seconds=self._time_left(), seconds_per_review=each)
-            self._reviews_after = min(self._reviews_after, self.judged)
-        seconds = self._seconds(reviews_per_second, precision, self.networks)
-        if seconds is not None:  # the head is fitted to the validation reviews too
-            seconds -= self._validation_reviews / reviews_per_second
+        self._time = self._time.measured(speed.encoding / float(texts.lengths.mean()), precision)
+        self.judged = self._time.judged(len(parts.get("test", ())))
+        self._time = self._time.judging(self.judged)
         plan = saved or make_plan(
             texts.lengths,
             speed,
@@ -228,22 +226,9 @@ class _Tuning:
             layers=self._layers,
             longest=encoder.settings.max_tokens,
             precision=precision,
-            seconds=seconds,
+            seconds=self._time.planner(speed.encoding, self.networks),
         )
         return plan, speed.encoding
-
-    def _seconds(self, reviews_per_second: float, precision: str, networks: int) -> float | None:
-        """Time for everything up to the best weights of one of the networks that are left; None without a limit."""
-        if self._time_left is None:
-            return None
-        # Once the time of a network is over: the last evaluation, and for the blend.
-        scored = 2 * self._validation_reviews / reviews_per_second
-        taught = (networks - 1) * (scored + self._training_reviews / reviews_per_second)
-        each = 1 / (reviews_per_second * _EXPORTED_SPEED[precision]) + self._seconds_after
-        return (self._time_left() - scored - self._reviews_after * each - taught) / networks
-
-    def _left(self, networks: int) -> float | None:
-        return self._seconds(self._reviews_per_second, self.plan.precision, networks)
 
     def run(self, judged: Reviews | None) -> FineTuned:
         """Fit the head to the untrained backbone, then train; None judges that head on the validation reviews."""
@@ -332,7 +317,7 @@ class _Tuning:
         reviews = {name: RatedTexts(texts=texts, ratings=self._ratings[name]) for name, texts in self._texts.items()}
         paired = run.config.few.contrastive_passes > 0
         if paired:
-            self._pairs = learn_pairs(self._rater, reviews, self._backbone.encoder.settings, run, self._left(networks))
+            self._pairs = learn_pairs(self._rater, reviews, self._backbone.encoder.settings, run, self._time.left(networks))
         if restarted or paired or not (self._method is None or self._method.starts_as_identity):
             self._fit_head({name: self._encode(name, part, run, again=True) for name, part in self._few.items()})
         if self._frozen:
@@ -348,7 +333,7 @@ class _Tuning:
             layers=self._layers,
             tuple_length=hidden.tuple_length if hidden else 0,
         )
-        seconds = self._left(networks)
+        seconds = self._time.left(networks)
         limited = run.within(None if seconds is None else max(0.0, seconds))
         with network.skipping():
             learner = RatingLearner(network, reviews["train"], reviews["validation"], limited.config, self._adapter)
@@ -370,8 +355,8 @@ class _Tuning:
 
     def _before(self, judged: Reviews) -> FloatArray | None:
         """What the untrained backbone says of the judged reviews, unless that would take much of the time."""
-        seconds = self._left(self.networks)
-        if seconds is not None and len(judged) > PROBE_SHARE * seconds * self._reviews_per_second:
+        seconds = self._time.left(self.networks)
+        if seconds is not None and len(judged) > PROBE_SHARE * seconds * self._time.reviews_per_second:
             return None
         texts = self._backbone.encoder.encode(judged.joined())
         return head_probabilities(self._rater, self._encode("judged", texts, self._run).vectors)
@@ -405,7 +390,7 @@ class _Tuning:
         count = len(self._texts["train"])
         if self._frozen:
             return np.arange(count)
-        most, seconds = _PROBE_REVIEWS, self._left(self.networks)
+        most, seconds = _PROBE_REVIEWS, self._time.left(self.networks)
         if seconds is not None:
-            most = min(most, max(64, int(PROBE_SHARE * seconds * self._reviews_per_second)))
+            most = min(most, max(64, int(PROBE_SHARE * seconds * self._time.reviews_per_second)))
         return np.sort(np.random.default_rng(self._run.config.seed).permutation(count)[:most])

@@ -116,7 +116,7 @@ def make_plan(
     layers: int,
     longest: int,
     precision: str,
-    seconds: float | None,
+    seconds: Callable[[float], float] | None,
 ) -> Plan:
     """Choose tokens, layers, reviews and passes; what the settings give is left as it is.
 
@@ -132,7 +132,8 @@ def make_plan(
         layers: layers of the backbone.
         longest: longest input that the lengths were taken with.
         precision: what `speed` was measured in.
-        seconds: time for the head's fit, for computing frozen layers and for training; None without a limit.
+        seconds: time for the head's fit, for computing frozen layers and for training, where a review has so many tokens on
+            average: the longer they are, the more of the time goes to scoring. None without a limit.
     """
     epochs = config.train.epochs or wanted_epochs(len(lengths))
     options = _options(config, layers, longest, epochs)
@@ -140,7 +141,9 @@ def make_plan(
         sizes = np.minimum(lengths, tokens * config.backbone.windows)
         once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding
         a_pass = float(sizes.sum()) * trained / layers * _seconds_per_token(speed, config, trained)
-        usable = math.inf if seconds is None or config.train.steps is not None else seconds * _SHARE_OF_TRAINING
+        usable = math.inf
+        if seconds is not None and config.train.steps is None:
+            usable = _SHARE_OF_TRAINING * seconds(float(sizes.mean()))
         usable *= 1 - PROBE_SHARE if trained == layers else 1
         affordable = (usable - once) / max(a_pass, 1e-9)
         if affordable < min(least, epochs) and (tokens, trained, least) != options[-1]:

@@ -1,0 +1,80 @@
+"""How the time that is left is shared between training a network and the scoring that has to follow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ratecast.data.split import judged_reviews
+
+_EXPORTED_SPEED: Final = {"float32": 0.7, "bfloat16": 0.25}
+"""Speed of the exported graph, which computes in float32, as a share of the network's; measured at 0.8 to 1 and at 0.3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timetable:
+    """What is to be scored within the time that is left, and how fast that goes.
+
+    Attributes:
+        time_left: seconds that are left for training and scoring; None without a limit.
+        training: training reviews, which the members of an ensemble score for the network that learns from them.
+        validation: validation reviews that training is stopped by.
+        after: reviews that the finished model scores.
+        seconds_after: what each of them takes besides the backbone, in seconds.
+        reviews_per_second: reviews that the network encodes in a second, measured.
+        precision: what it computes in.
+    """
+
+    time_left: Callable[[], float] | None
+    training: int
+    validation: int
+    after: int
+    seconds_after: float
+    reviews_per_second: float = float("nan")
+    precision: str = "float32"
+
+    def measured(self, reviews_per_second: float, precision: str) -> "Timetable":
+        """The same with the speed of this machine."""
+        return replace(self, reviews_per_second=reviews_per_second, precision=precision)
+
+    def judging(self, judged: int) -> "Timetable":
+        """The same with no more reviews to score afterwards than are judged."""
+        return replace(self, after=min(self.after, judged))
+
+    def judged(self, reviews: int) -> int:
+        """How many of the test reviews the time allows to judge on."""
+        if self.time_left is None:
+            return reviews
+        return judged_reviews(reviews, seconds=self.time_left(), seconds_per_review=self._seconds_judged)
+
+    def left(self, networks: int) -> float | None:
+        """Seconds for one of the networks that are left, up to its best weights; None without a limit."""
+        return None if self.time_left is None else self.of_network(self.time_left(), networks)
+
+    def planner(self, encoding: float, networks: int) -> Callable[[float], float] | None:
+        """The same before the head's first fit, by the mean tokens of a review; None without a limit.
+
+        Args:
+            encoding: tokens that the network encodes in a second.
+            networks: how many are left.
+        """
+        if self.time_left is None:
+            return None
+        left = self.time_left()
+
+        def seconds(tokens: float) -> float:
+            read = self.measured(encoding / tokens, self.precision)
+            return read.of_network(left, networks) - self.validation / read.reviews_per_second  # the fit encodes them once more
+
+        return seconds
+
+    def of_network(self, left: float, networks: int) -> float:
+        """What one of the networks has, of so many seconds that are left for all."""
+        # Once the time of a network is over: the last evaluation, and for the blend.
+        scored = 2 * self.validation / self.reviews_per_second
+        taught = (networks - 1) * (scored + self.training / self.reviews_per_second)
+        return (left - scored - self.after * self._seconds_judged - taught) / networks
+
+    @property
+    def _seconds_judged(self) -> float:
+        """What scoring a review with the finished model takes."""
+        return 1 / (self.reviews_per_second * _EXPORTED_SPEED[self.precision]) + self.seconds_after
