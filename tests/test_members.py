@@ -1,5 +1,6 @@
 """How many reviews the members of a model besides its backbone rest on, within the time that there is."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import transformers
 
 from ratecast import FitConfig
 from ratecast.combine.out_of_fold import out_of_fold_probabilities
@@ -84,6 +86,27 @@ def test_time_that_no_backbone_takes_goes_to_more_reviews_for_the_linear_models(
     assert {more[name].reviews for name in ("tfidf-logistic", "tfidf-ridge")} == {2400}
     assert reporter.lines.count("the linear models are fitted again, in the time that is left without a backbone") == 1
     assert fit_more(with_time(job, 60), more) == {}
+
+
+@pytest.mark.slow
+def test_a_fit_whose_backbone_is_too_large_for_the_time_learns_words_from_more_reviews(
+    tmp_path: Path, tiny_backbone: Path
+) -> None:
+    large = tmp_path / "large"  # as large as MiniLM: its validation reviews alone take longer than the time
+    shutil.copytree(tiny_backbone, large)
+    sizes = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+    transformers.AutoModel.from_config(transformers.AutoConfig.from_pretrained(str(tiny_backbone), **sizes)).save_pretrained(
+        str(large)
+    )
+    frame = frame_of(6000).with_columns(text=pl.col("text") + pl.lit(" and the rest of it is as it was" * 15))
+    reporter = Recorder()
+    config = FitConfig().with_values(backbone=str(large), time_budget="45s")
+    job = prepare_job(frame, out=tmp_path / "model", config=config, reporter=reporter)
+    predictor = run_job(job, resume=False)
+    assert job.clock.spent() < 45
+    assert "the linear models are fitted again, in the time that is left without a backbone" in reporter.lines
+    assert not (predictor.folder / "model.onnx").exists()
+    assert predictor.predict(["thing 1 and 2 is great", "thing 1 and 2 is awful"]).rating[0] > 3
 
 
 def test_the_effects_of_columns_rest_on_as_many_reviews_as_the_time_allows(tmp_path: Path) -> None:
