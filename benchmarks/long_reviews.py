@@ -27,7 +27,8 @@ from ratecast.progress import ConsoleReporter
 from ratecast.records import Reviews, strings
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.text.sentences import pieces
-from ratecast.train.finetune import FineTuned, finetune
+from ratecast.train.finetune import finetune
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 
 VERDICT_WORDS, FILLER_WORDS = 80, 400

@@ -20,7 +20,8 @@ from ratecast.model.backbone import load_backbone
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
-from ratecast.train.finetune import FineTuned, finetune
+from ratecast.train.finetune import finetune
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 from ratecast.train.precision import PRECISIONS, choose_precision
 

@@ -33,7 +33,7 @@ from ratecast.scale import RatingScale
 from ratecast.verdict import GRAPH, judge, notes
 
 if TYPE_CHECKING:
-    from ratecast.train.finetune import FineTuned
+    from ratecast.train.finetuned import FineTuned
 
 MINIMUM_REVIEWS: Final = 20
 _MOST_PRETRAINING_PASSES: Final = 20.0

@@ -26,7 +26,7 @@ from ratecast.model.store import (
 from ratecast.verdict import GRAPH, Verdict, reading
 
 if TYPE_CHECKING:
-    from ratecast.train.finetune import FineTuned
+    from ratecast.train.finetuned import FineTuned
     from ratecast.train.loop import TrainingResult
 
 PACKAGES: Final = ("ratecast", "torch", "transformers", "tokenizers", "onnxruntime", "numpy", "scikit-learn")

@@ -17,7 +17,7 @@ from ratecast.scale import FloatArray
 from ratecast.text.unknown import unknown_warning
 
 if TYPE_CHECKING:
-    from ratecast.train.finetune import FineTuned
+    from ratecast.train.finetuned import FineTuned
 
 PROBE_NAME: Final = "backbone before fine-tuning"
 GRAPH: Final = "backbone"

@@ -12,7 +12,8 @@ from ratecast.model.rater import Rater
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
 from ratecast.text import TextSettings
-from ratecast.train.finetune import FineTuned, finetune
+from ratecast.train.finetune import finetune
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.inputs import Network
 from ratecast.train.loop import Run
 

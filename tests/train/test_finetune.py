@@ -13,6 +13,8 @@ from ratecast.data.split import sampled_rows
 from ratecast.model.heads import HEADS
 from ratecast.records import Reviews
 from ratecast.train.finetune import finetune
+from ratecast.train.inputs import Network, RatedTexts
+from ratecast.train.network import distribution
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,36 @@ def test_equal_weights_change_nothing_and_balanced_levels_are_sample_weights(par
 def test_label_smoothing_reaches_the_head(parts: Parts, run_of: RunOf) -> None:
     head = tune(parts, run_of(steps=1, label_smoothing=0.1)).rater.head
     np.testing.assert_allclose(head.get_buffer("targets")[0], [0.92, 0.02, 0.02, 0.02, 0.02], rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"trained_layers": 1}, {"tune": "lora"}, {"average_decay": 0.9}])
+def test_validation_reviews_are_read_once_for_each_evaluation(
+    parts: Parts, run_of: RunOf, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object]
+) -> None:
+    read: list[int] = []
+
+    class Counting(Network):
+        def outputs(self, reviews: RatedTexts) -> torch.Tensor:
+            read.append(len(reviews))
+            return super().outputs(reviews)
+
+    monkeypatch.setattr("ratecast.train.finetune.Network", Counting)
+    tuned = tune(parts, run_of(epochs=1.0, evaluations_per_epoch=4, **settings))
+    evaluations = len(tuned.result.curve) - 1  # before the first step the head's fit has told it already
+    assert read == [len(parts["validation"])] * evaluations
+    texts = tuned.backbone.encoder.encode(parts["validation"].joined())
+    network = Network(tuned.rater, tuned.backbone.encoder.settings, frozen=0, layers=2)
+    again = network.outputs(RatedTexts(texts=texts, ratings=parts["validation"].rated()))
+    tolerance = 2e-3 if "trained_layers" in settings else 1e-6  # stored outputs have half precision
+    np.testing.assert_allclose(tuned.validation, distribution(tuned.rater, again), atol=tolerance)
+    errors = SCALE.mean(tuned.validation) - parts["validation"].rated()
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(tuned.result.best_score)
+
+
+def test_what_the_head_says_before_training_is_the_first_evaluation(parts: Parts, run_of: RunOf) -> None:
+    tuned = tune(parts, run_of(steps=1, learning_rate=1e-12, head_learning_rate=1e-12))
+    first, last = (point["validation_rmse"] for point in tuned.result.curve)
+    assert first == pytest.approx(last, rel=1e-5)
 
 
 def test_head_on_the_untrained_backbone_learns_too(parts: Parts, run_of: RunOf) -> None:

@@ -11,11 +11,11 @@ JUDGED = 1 / (100 * 0.7) + 0.01
 
 
 def test_what_follows_the_training_is_set_aside() -> None:
-    assert MEASURED.left(1) == pytest.approx(1000 - 2 * 400 / 100 - 700 * JUDGED)
+    assert MEASURED.left(1) == pytest.approx(1000 - 400 / 100 - 700 * JUDGED)
 
 
 def test_members_of_an_ensemble_score_what_the_last_network_learns_from() -> None:
-    of_each = 2 * 400 / 100
+    of_each = 400 / 100
     assert MEASURED.left(3) == pytest.approx((1000 - of_each - 700 * JUDGED - 2 * (of_each + 4000 / 100)) / 3)
 
 
@@ -23,14 +23,14 @@ def test_the_shorter_the_input_the_more_is_left() -> None:
     seconds = UNMEASURED.measured(float("nan"), "bfloat16").planner(20_000.0, 1)
     assert seconds is not None
     judged = 100 / (20_000 * 0.25) + 0.01
-    assert seconds(100) == pytest.approx(1000 - 3 * 400 * 100 / 20_000 - 700 * judged)
+    assert seconds(100) == pytest.approx(1000 - 2 * 400 * 100 / 20_000 - 700 * judged)
     assert seconds(50) > seconds(100) > seconds(200)
 
 
 def test_no_more_is_scored_than_the_time_allows_to_judge() -> None:
     assert MEASURED.judged(700) == 700
     assert MEASURED.judged(1_000_000) == int(0.2 * 1000 / JUDGED)
-    assert MEASURED.judging(50).left(1) == pytest.approx(1000 - 2 * 400 / 100 - 50 * JUDGED)
+    assert MEASURED.judging(50).left(1) == pytest.approx(1000 - 400 / 100 - 50 * JUDGED)
 
 
 def test_without_a_limit_nothing_is_cut() -> None:

@@ -17,7 +17,8 @@ from ratecast.progress import SilentReporter
 from ratecast.records import Reviews, strings
 from ratecast.scale import RatingScale
 from ratecast.text import TextEncoder, pad_texts
-from ratecast.train.finetune import FineTuned, finetune
+from ratecast.train.finetune import finetune
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.frozen import encode, stored_layers
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
@@ -197,7 +198,7 @@ def test_pairs_are_of_whole_reviews(tiny_backbone: Path) -> None:
     rater, encoder, config = network_of(tiny_backbone)
     texts, settings = encoder.encode(TEXTS), encoder.settings
     reviews = dict.fromkeys(("train", "validation"), RatedTexts(texts=texts, ratings=RATINGS))
-    score = PairLearner(rater, reviews, settings, config).score()
+    score = PairLearner(rater, reviews, settings, config).score(0)
     with torch.no_grad():
         vectors = rater.vectors(*batch_tensors(pad_texts(texts, np.arange(len(TEXTS)), settings)))
     assert score == pytest.approx(float(pair_loss(vectors, torch.from_numpy(RATINGS), SCALE)), abs=1e-5)

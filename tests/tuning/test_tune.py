@@ -16,7 +16,7 @@ from ratecast.job import Clock
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
-from ratecast.train.finetune import FineTuned
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 from ratecast.train.optim import with_learning_rate
 from ratecast.tuning import SEARCH_SHARE, _divided, _sample

@@ -71,4 +71,4 @@ def recover(rater: Rater, encoder: TextEncoder, taught: RatedTexts, validation: 
     network = Network(rater, encoder.settings, frozen=0, layers=len(transformer_layers(rater.backbone)))
     learner = RatingLearner(network, taught, validation, run.config)
     result = train(learner, run)
-    return Recovered(rater=rater, validation=distribution(rater, network.outputs(validation)), result=result)
+    return Recovered(rater=rater, validation=distribution(rater, learner.best_outputs(result.best_score)), result=result)

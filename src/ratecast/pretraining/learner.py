@@ -133,7 +133,7 @@ class PretrainingLearner:
         """Nothing is left to do."""
 
     @torch.no_grad()
-    def score(self) -> float:
+    def score(self, step: int) -> float:
         """Perplexity or loss of the held-out reviews, with the same masks every time."""
         was_training = self.network.training
         self.network.eval()

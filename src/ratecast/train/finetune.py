@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ratecast.config import FitConfig
 from ratecast.data.split import sampled_rows, stopping_rows
@@ -22,6 +23,7 @@ from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
 from ratecast.text.unknown import unknown_warning
 from ratecast.train.checkpointing import set_checkpointing
 from ratecast.train.ensemble import Ensemble, Member, mean_probabilities, network_run, saved_plan, train_members
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.frozen import Encoded, encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
@@ -39,47 +41,6 @@ from ratecast.train.timetable import Timetable
 from ratecast.train.weights import review_weights
 
 _PROBE_REVIEWS: Final = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class FineTuned:
-    """A fine-tuned network, and what the same backbone was worth before.
-
-    Attributes:
-        rater: the network with the best weights.
-        backbone: what it was made from.
-        config: the settings with what the plan decided filled in.
-        result: how training went.
-        validation: level probabilities of the validation reviews at `stopping_rows`, ``(review, level)``.
-        before: probabilities of the judged reviews by a head on the untrained backbone, ``(review, level)``, if time allows.
-        before_seconds: time that this head and its vectors took.
-        judged: how many test reviews the time allows to judge on.
-        reviews: training reviews that were used.
-        windowed: those of them that were read in more than one window.
-        shortened: those of them that were too long to be read whole.
-        ensemble: the networks that this one learnt from besides the ratings, None without any.
-        paraphrased: training reviews that were also read as they came back from another language.
-        adapter: the weights that were added to the backbone; None where its own were trained.
-        prompt: what the texts were read in; None without one.
-        pairs: what was learnt from pairs of reviews before; None if nothing was.
-    """
-
-    rater: Rater
-    backbone: Backbone
-    config: FitConfig
-    result: TrainingResult
-    validation: FloatArray
-    before: FloatArray | None
-    before_seconds: float
-    judged: int
-    reviews: int
-    windowed: int
-    shortened: int
-    ensemble: Ensemble | None
-    paraphrased: int
-    adapter: Adapter | None
-    prompt: Prompt | None
-    pairs: Pairs | None
 
 
 def finetune(
@@ -139,16 +100,18 @@ def finetune(
 
 @dataclass(frozen=True, kw_only=True)
 class _Trained:
-    """A network after its training, and the reviews that it was trained and stopped by."""
+    """A network after its training."""
 
     network: Network
-    reviews: dict[str, RatedTexts]
+    training: RatedTexts
     result: TrainingResult
+    validation: FloatArray
+    """Level probabilities of the validation reviews, ``(review, level)``."""
 
-    def probabilities(self, name: str) -> FloatArray:
-        """Level probabilities of one set, ``(review, level)``."""
+    def of_training(self) -> FloatArray:
+        """Those of the training reviews."""
         with self.network.skipping():
-            return distribution(self.network.rater, self.network.outputs(self.reviews[name]))
+            return distribution(self.network.rater, self.network.outputs(self.training))
 
 
 class _Tuning:
@@ -159,6 +122,7 @@ class _Tuning:
     prompt: Prompt | None
     _pairs: Pairs | None = None
     _rater: Rater
+    _start: Tensor
 
     def __init__(
         self,
@@ -249,7 +213,7 @@ class _Tuning:
             backbone=self._backbone,
             config=self._run.config,
             result=trained.result,
-            validation=trained.probabilities("validation"),
+            validation=trained.validation,
             before=before,
             before_seconds=before_seconds,
             judged=self.judged,
@@ -285,8 +249,7 @@ class _Tuning:
     def _member(self, number: int, networks: int) -> Member:
         """Train a member of the ensemble, where so many networks are left with it."""
         trained = self._train(self._renewed(number), networks=networks)
-        found = {name: trained.probabilities(name) for name in ("train", "validation")}
-        return Member(training=found["train"], validation=found["validation"], seconds=trained.result.seconds)
+        return Member(training=trained.of_training(), validation=trained.validation, seconds=trained.result.seconds)
 
     def _renewed(self, number: int) -> Run:
         """Start again from the pretrained backbone, as the numbered network of an ensemble, whose run is returned."""
@@ -336,9 +299,17 @@ class _Tuning:
         seconds = self._time.left(networks)
         limited = run.within(None if seconds is None else max(0.0, seconds))
         with network.skipping():
-            learner = RatingLearner(network, reviews["train"], reviews["validation"], limited.config, self._adapter)
+            learner = RatingLearner(
+                network,
+                reviews["train"],
+                reviews["validation"],
+                limited.config,
+                adapter=self._adapter,
+                start=self._start,
+            )
             result = train(learner, limited)
-        return _Trained(network=network, reviews=reviews, result=result)
+            validation = distribution(self._rater, learner.best_outputs(result.best_score))
+        return _Trained(network=network, training=reviews["train"], result=result, validation=validation)
 
     def _fit_head(self, encoded: dict[str, Encoded]) -> None:
         """Fit the head to the vectors of some training rows and of the validation reviews."""
@@ -352,6 +323,8 @@ class _Tuning:
             weights,
             anchored=self.prompt is not None,
         )
+        with torch.no_grad():
+            self._start = self._rater.head(encoded["validation"].vectors.to(self._rater.head.linear.weight.device))
 
     def _before(self, judged: Reviews) -> FloatArray | None:
         """What the untrained backbone says of the judged reviews, unless that would take much of the time."""

@@ -235,7 +235,7 @@ class _Loop:
     def _evaluate(self, factor: float) -> None:
         state = self._state
         with averaged(state.average, self._network):
-            score = self._learner.score()
+            score = self._learner.score(state.step)
             state.keep_best(self._weights, score)
         state.seconds = time.monotonic() - self._started
         point = {"step": state.step, "seconds": state.seconds, "training_loss": self._losses.take()}

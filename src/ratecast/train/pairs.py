@@ -133,7 +133,7 @@ class PairLearner:
         """Nothing is left to do."""
 
     @torch.no_grad()
-    def score(self) -> float:
+    def score(self, step: int) -> float:
         """The mean over all pairs of the validation reviews."""
         was_training = self._rater.training
         self._rater.eval()

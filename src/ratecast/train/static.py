@@ -205,7 +205,7 @@ class StaticLearner:
         """Nothing is left to do."""
 
     @torch.no_grad()
-    def score(self) -> float:
+    def score(self, step: int) -> float:
         """RMSE of the expected ratings of the validation reviews."""
         head = self._static.head
         expected = head.scale.mean(head.probabilities(self._outputs(self._held_out, None)).double().numpy())

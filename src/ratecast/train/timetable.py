@@ -69,8 +69,7 @@ class Timetable:
 
     def of_network(self, left: float, networks: int) -> float:
         """What one of the networks has, of so many seconds that are left for all."""
-        # Once the time of a network is over: the last evaluation, and for the blend.
-        scored = 2 * self.validation / self.reviews_per_second
+        scored = self.validation / self.reviews_per_second  # the last evaluation, once the time of a network is over
         taught = (networks - 1) * (scored + self.training / self.reviews_per_second)
         return (left - scored - self.after * self._seconds_judged - taught) / networks
 

@@ -19,7 +19,8 @@ from ratecast.progress import SilentReporter
 from ratecast.records import Reviews, strings
 from ratecast.scale import RatingScale
 from ratecast.text import TextEncoder
-from ratecast.train.finetune import FineTuned, finetune
+from ratecast.train.finetune import finetune
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 
 SCALE = RatingScale.parse("1..5")

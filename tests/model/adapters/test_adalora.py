@@ -13,7 +13,7 @@ from ratecast.config import BackboneConfig
 from ratecast.model.adapters import attach
 from ratecast.model.adapters.adalora import AdaLora
 from ratecast.model.backbone import load_backbone
-from ratecast.train.finetune import FineTuned
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 
 METHOD = AdaLora(rank=6, final_rank=2)

@@ -11,7 +11,7 @@ from ratecast.model.adapters import METHODS, Method, attach, create_method, save
 from ratecast.model.adapters.families import FAMILIES
 from ratecast.model.adapters.folder import ADAPTER_FILE
 from ratecast.model.backbone import Backbone, transformer_layers
-from ratecast.train.finetune import FineTuned
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 
 REFUSED = {("prefix", family) for family in ("deberta-v2", "modernbert", "distilbert")}

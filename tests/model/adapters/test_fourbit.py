@@ -20,7 +20,7 @@ from ratecast.model.graph import OnnxGraph
 from ratecast.model.rater import torch_probabilities
 from ratecast.model.store import Manifest, write_manifest
 from ratecast.scale import RatingScale
-from ratecast.train.finetune import FineTuned
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 
 BackboneOf = Callable[[str], Path]

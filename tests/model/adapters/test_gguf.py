@@ -23,7 +23,8 @@ from ratecast.model.store import Manifest, read_manifest, write_manifest
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
-from ratecast.train.finetune import FineTuned, finetune
+from ratecast.train.finetune import finetune
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ratecast.train.finetune import FineTuned
+from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 
 RunOf = Callable[..., Run]
