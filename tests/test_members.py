@@ -90,21 +90,25 @@ def test_time_that_no_backbone_takes_goes_to_more_reviews_for_the_linear_models(
 
 @pytest.mark.slow
 def test_a_fit_whose_backbone_is_too_large_for_the_time_learns_words_from_more_reviews(
-    tmp_path: Path, tiny_backbone: Path
+    tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ratecast.members._REVIEWS_PER_SECOND", 20)
+    monkeypatch.setattr("ratecast.members._LEAST_REVIEWS", 500)
     large = tmp_path / "large"  # as large as MiniLM: its validation reviews alone take longer than the time
     shutil.copytree(tiny_backbone, large)
     sizes = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
     transformers.AutoModel.from_config(transformers.AutoConfig.from_pretrained(str(tiny_backbone), **sizes)).save_pretrained(
         str(large)
     )
-    frame = frame_of(6000).with_columns(text=pl.col("text") + pl.lit(" and the rest of it is as it was" * 15))
+    frame = frame_of(4000).with_columns(text=pl.col("text") + pl.lit(" and the rest of it is as it was" * 15))
     reporter = Recorder()
-    config = FitConfig().with_values(backbone=str(large), time_budget="45s")
+    config = FitConfig().with_values(backbone=str(large), time_budget="55s", validation_fraction=0.3)
     job = prepare_job(frame, out=tmp_path / "model", config=config, reporter=reporter)
     predictor = run_job(job, resume=False)
-    assert job.clock.spent() < 45
+    assert job.clock.spent() < 55
     assert "the linear models are fitted again, in the time that is left without a backbone" in reporter.lines
+    told = "fine-tuning the backbone on all 2,400 reviews would take about "
+    assert [line for line in reporter.lines if line.startswith(told) and line.endswith(" more")]
     assert not (predictor.folder / "model.onnx").exists()
     assert predictor.predict(["thing 1 and 2 is great", "thing 1 and 2 is awful"]).rating[0] > 3
 

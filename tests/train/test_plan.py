@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ratecast.config import FitConfig
-from ratecast.train.plan import Plan, Speed, make_plan, sample_rows, wanted_epochs
+from ratecast.train.plan import Plan, Speed, lacking_seconds, make_plan, sample_rows, wanted_epochs
 from ratecast.train.precision import PRECISIONS, choose_precision
 
 LENGTHS = np.full(1000, 300)
@@ -47,6 +47,17 @@ def test_scoring_takes_less_of_the_time_where_reviews_are_read_in_part() -> None
     plan = make_plan(np.full(1000, 256), SPEED, FitConfig(), layers=6, longest=256, precision="float32", seconds=seconds)
     assert (plan.max_tokens, plan.trained_layers) == (128, 6)
     assert plan.epochs == pytest.approx(0.81 * (60 - 1000 * 2 * 128 / 30_000) / A_PASS)
+
+
+def test_the_time_that_a_plan_lacks_suffices_for_all_reviews_and_is_not_far_above() -> None:
+    def with_more(more: float) -> Plan:
+        return planned(2.0 + more, np.full(20_000, 300))
+
+    more = lacking_seconds(with_more, 20_000)
+    assert (with_more(more).reviews, with_more(more).epochs >= 1) == (20_000, True)
+    assert with_more(more / 1.3).reviews < 20_000
+    assert lacking_seconds(with_more, 20_000) == more
+    assert lacking_seconds(lambda _: planned(None), 1000) == 5.0
 
 
 def test_longer_input_does_not_take_the_passes_that_few_reviews_need() -> None:

@@ -32,7 +32,7 @@ from ratecast.train.network import create_rater, distribution, head_probabilitie
 from ratecast.train.optim import with_learning_rate
 from ratecast.train.pairs import Pairs, learn_pairs
 from ratecast.train.paraphrase import back_translate
-from ratecast.train.plan import PROBE_SHARE, Plan, make_plan, measure_speed, sample_rows
+from ratecast.train.plan import PROBE_SHARE, Plan, lacking_seconds, make_plan, measure_speed, rounded, sample_rows
 from ratecast.train.precision import choose_precision
 from ratecast.train.probe import fit_probe
 from ratecast.train.reinitialise import reinitialise, top_layers
@@ -183,15 +183,16 @@ class _Tuning:
         self._time = self._time.measured(speed.encoding / float(texts.lengths.mean()), precision)
         self.judged = self._time.judged(len(parts.get("test", ())))
         self._time = self._time.judging(self.judged)
-        plan = saved or make_plan(
-            texts.lengths,
-            speed,
-            config,
-            layers=self._layers,
-            longest=encoder.settings.max_tokens,
-            precision=precision,
-            seconds=self._time.planner(speed.encoding, self.networks),
-        )
+        fixed: dict[str, Any] = {"layers": self._layers, "longest": encoder.settings.max_tokens, "precision": precision}
+        seconds = self._time.planner(speed.encoding, self.networks)
+        plan = saved or make_plan(texts.lengths, speed, config, seconds=seconds, **fixed)
+        if plan.reviews == 0 and seconds is not None:
+
+            def planned(more: float) -> Plan:
+                return make_plan(texts.lengths, speed, config, seconds=lambda tokens: seconds(tokens) + more, **fixed)
+
+            more = self.networks * lacking_seconds(planned, len(texts))
+            run.reporter.tell(f"fine-tuning the backbone on all {len(texts):,} reviews would take about {rounded(more)} more")
         return plan, speed.encoding
 
     def run(self, judged: Reviews | None) -> FineTuned:

@@ -25,6 +25,7 @@ PROBE_SHARE: Final = 0.1
 
 _SHARE_OF_TRAINING: Final = 0.9  # the rest goes to scoring the validation reviews
 _SPEED_REVIEWS: Final = 16
+_LEAST_STEP: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class Plan:
         most = f"{self.max_tokens} tokens" if self.windows == 1 else f"{self.windows} windows of {self.max_tokens} tokens"
         return (
             f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {most}, "
-            f"{self.precision}: about {_rounded(self.seconds)}" + (f", for each of {networks} networks" if networks > 1 else "")
+            f"{self.precision}: about {rounded(self.seconds)}" + (f", for each of {networks} networks" if networks > 1 else "")
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -171,6 +172,19 @@ def make_plan(
     raise AssertionError("the last option is always taken")
 
 
+def lacking_seconds(planned: Callable[[float], Plan], reviews: int) -> float:
+    """How much more time a plan would take that reads all reviews at least once, to a quarter.
+
+    Args:
+        planned: the plan with so many more seconds.
+        reviews: how many there are.
+    """
+    more = _LEAST_STEP
+    while (plan := planned(more)).reviews < reviews or plan.epochs < min(1.0, plan.most_epochs):
+        more *= 1.25
+    return more
+
+
 def _seconds_per_token(speed: Speed, config: FitConfig, trained: int) -> float:
     """Mean time of a token in training, were all layers trained; those that still wait for their turn only pass it on."""
     waiting = waiting_share(config.strengthen.gradual_unfreezing, trained)
@@ -240,5 +254,6 @@ def sample_rows(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return order[np.linspace(len(order) - 1, 0, count)[::-1].astype(np.int64)]
 
 
-def _rounded(seconds: float) -> str:
+def rounded(seconds: float) -> str:
+    """A duration for people."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
