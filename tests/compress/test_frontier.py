@@ -77,6 +77,14 @@ def test_cascades_lie_between_their_ends_and_keep_their_limit() -> None:
     assert cascade.rmse == pytest.approx(float(np.sqrt(np.mean((cascade.probabilities @ LEVELS - RATINGS) ** 2))))
 
 
+def test_a_cascade_that_passes_nearly_every_review_on_is_none() -> None:
+    whole = point("graph words")
+    for limit, found in ((1.0001, 0), (1.02, 1)):
+        made = list(cascades([whole, point("words")], PARTS, HELD_OUT, SCALE, most_rmse=[limit * whole.rmse]))
+        assert len(made) == found
+        assert all(cascade.batch_ms <= 0.9 * whole.batch_ms for cascade in made)
+
+
 def test_the_standard_error_of_a_loss_is_that_of_a_paired_bootstrap() -> None:
     whole, other = point("graph words"), point("words")
     rng = np.random.default_rng(0)

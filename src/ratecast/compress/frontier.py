@@ -17,6 +17,8 @@ LOSSES: Final = (-0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.03, 0.0
 """Losses that cascades are made for, besides the one asked for."""
 _QUICKER: Final = 0.5
 """The first blend of a cascade takes at most this share of the time of the full one; else there is little to gain."""
+_LEAST_SAVED: Final = 0.1
+"""Share of the full blend's time that a cascade has to save; one that passes nearly every review on is two models for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +159,8 @@ def cascades(
 ) -> Iterator[Point]:
     """Cascades of two of the models on the frontier, each passing on as few reviews as a limit of its RMSE allows.
 
+    Those that save little of the full model's time are left out.
+
     Args:
         points: blends.
         parts: all parts by name.
@@ -186,6 +190,8 @@ def cascades(
                 first_ms=first.batch_ms,
                 full_ms=sum(part.batch_ms for part in later),
             )
+            if cascade.mean_ms > (1 - _LEAST_SAVED) * full.batch_ms:
+                continue
             slowest = first.single_ms + sum(part.single_ms for part in later)
             passed = cascade.passed_on(first.probabilities, scale)
             yield Point(
