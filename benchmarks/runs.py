@@ -70,12 +70,12 @@ class Runs:
         """
         key = hashlib.sha256("\0".join((command, *arguments)).encode()).hexdigest()[:8]
         folder = self._cache / f"{name}-{key}"
-        record = folder.with_suffix(".json")
+        record = folder.with_name(f"{folder.name}.json")
         if not record.exists() or (self._again and folder not in self._held):
             self._held.add(folder)
             record.unlink(missing_ok=True)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            log = folder.with_suffix(".log")
+            log = folder.with_name(f"{folder.name}.log")
             line = [sys.executable, "-m", "ratecast", command, *arguments, "--out", str(folder)]
             print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
             facts = _timed(line, log)
