@@ -80,7 +80,7 @@ def test_layers_that_wait_for_their_turn_cost_what_encoding_does() -> None:
     """Joining over half of the training, a quarter of them waits on average: 0.75 / 10,000 + 0.25 / 30,000 = 1 / 12,000."""
     assert planned(None, gradual_unfreezing=0.5).seconds == pytest.approx(10 * 1000 * 256 / 12_000)
     assert planned(1e6, gradual_unfreezing=0.5, trained_layers=2).seconds == pytest.approx(
-        1000 * 256 / 30_000 + 10 * 1000 * 256 / 3 / 12_000
+        4 / 6 * 1000 * 256 / 30_000 + 10 * 1000 * 256 / 3 / 12_000
     )
     assert planned(70.0, gradual_unfreezing=0.5).epochs > 1.1 * planned(70.0).epochs
 
@@ -112,10 +112,10 @@ def test_fixed_steps_are_done_whatever_the_time() -> None:
 
 def test_frozen_layers_are_computed_for_no_more_reviews_than_fit() -> None:
     plan = planned(6.0)
-    once, a_pass = 1000 * 128 / 30_000, A_PASS / 2
+    once, a_pass = 1000 * 128 / 30_000 / 2, A_PASS / 2  # the upper half is computed for the head's fit alone
     assert plan.trained_layers == 3
     assert plan.epochs == 1.0
-    assert plan.reviews == math.floor(1000 * 6.0 * 0.9 / (once + a_pass))
+    assert plan.reviews == math.floor(1000 * 6.0 * 0.9 * 0.9 / (once + a_pass))
 
 
 def test_few_reviews_are_passed_over_more_often() -> None:
@@ -133,8 +133,8 @@ def test_a_plan_fills_in_the_settings_and_comes_back_from_a_checkpoint() -> None
 
 def test_a_machine_that_turns_out_faster_goes_on_until_the_time_or_converging_ends_the_training() -> None:
     short = planned(6.0)
-    assert (short.epochs, short.reviews) == (1.0, 506)
-    assert short.resolve(FitConfig()).train.epochs == wanted_epochs(506) == 10.0
+    assert (short.epochs, short.reviews) == (1.0, 569)
+    assert short.resolve(FitConfig()).train.epochs == wanted_epochs(569) == 10.0
     assert planned(None).resolve(FitConfig()).train.epochs == 10.0
     assert planned(6.0, epochs=1.5).resolve(FitConfig()).train.epochs == 1.5
 

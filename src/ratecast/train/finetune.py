@@ -200,9 +200,8 @@ class _Tuning:
         started = time.monotonic()
         texts = self._texts
         self._rows = self._probe_rows()
-        self._few = {"train": texts["train"].take(self._rows), "validation": texts["validation"]}
         with self._untuned():
-            self._encoded = {name: self._encode(name, part, self._run) for name, part in self._few.items()}
+            self._encoded = {name: self._encode(name, part) for name, part in texts.items()}
             self._fit_head(self._encoded)
             validation = self._encoded["validation"].vectors
             before = head_probabilities(self._rater, validation) if judged is None else self._before(judged)
@@ -283,7 +282,7 @@ class _Tuning:
         if paired:
             self._pairs = learn_pairs(self._rater, reviews, self._backbone.encoder.settings, run, self._time.left(networks))
         if restarted or paired or not (self._method is None or self._method.starts_as_identity):
-            self._fit_head({name: self._encode(name, part, run, again=True) for name, part in self._few.items()})
+            self._fit_head({name: self._encode(name, part, again=True) for name, part in self._texts.items()})
         if self._frozen:
             reviews = {name: replace(part, encoded=self._encoded[name]) for name, part in reviews.items()}
         augmented = self._augmented(run.config.seed)
@@ -333,7 +332,7 @@ class _Tuning:
         if seconds is not None and len(judged) > PROBE_SHARE * seconds * self._time.reviews_per_second:
             return None
         texts = self._backbone.encoder.encode(judged.joined())
-        return head_probabilities(self._rater, self._encode("judged", texts, self._run).vectors)
+        return head_probabilities(self._rater, self._encode("judged", texts).vectors)
 
     def _augmented(self, seed: int) -> AugmentedTexts | None:
         if self._augmentation is None and self._paraphrases is None:
@@ -346,23 +345,27 @@ class _Tuning:
             seed=seed,
         )
 
-    def _encode(self, name: str, texts: TokenisedTexts, run: Run, *, again: bool = False) -> Encoded:
-        """One pass of the network; the first time the frozen layers' outputs are stored for what training reads."""
+    def _encode(self, name: str, texts: TokenisedTexts, *, again: bool = False) -> Encoded:
+        """One pass of the network, over some of the training texts.
+
+        The first time the frozen layers' outputs are stored for what training reads, those of all texts.
+        """
         stored = not again and name != "judged" and 0 < self._frozen < self._layers
         return encode(
             self._rater,
             texts,
             self._backbone.encoder.settings,
             frozen=self._frozen,
-            store=run.folder / f"{name}.npy" if stored else None,
-            reporter=run.reporter,
+            store=self._run.folder / f"{name}.npy" if stored else None,
+            reporter=self._run.reporter,
             task=f"untrained vectors of the {name} reviews",
+            read=self._rows if name == "train" else None,
         )
 
     def _probe_rows(self) -> IntArray:
-        """Training rows that the head on untrained vectors learns from: all, or as many as a tenth of the time encodes."""
+        """Training rows that the head on untrained vectors learns from: as many as a tenth of the time encodes."""
         count = len(self._texts["train"])
-        if self._frozen:
+        if self._frozen == self._layers:  # the head is all that is trained, on all of them
             return np.arange(count)
         most, seconds = _PROBE_REVIEWS, self._time.left(self.networks)
         if seconds is not None:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ratecast.files import explained_write
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.rater import Rater, batch_tensors
 from ratecast.progress import Reporter
+from ratecast.scale import IntArray
 from ratecast.text import TextSettings, TokenisedTexts, inference_batches, pad_texts
 
 
@@ -48,7 +49,7 @@ class Encoded:
     """What one pass of the untrained network gives: review vectors, and the outputs of the frozen layers if asked for.
 
     Attributes:
-        vectors: one for each text, shape ``(text, width)``.
+        vectors: one for each text that was read to the top, shape ``(text, width)``.
         hidden: outputs of the topmost frozen layer, None if not asked for.
         windows: vectors of the windows that the texts' were pooled from, shape ``(window, width)``; None where each is one.
     """
@@ -67,8 +68,9 @@ def encode(
     store: Path | None,
     reporter: Reporter,
     task: str,
+    read: IntArray | None = None,
 ) -> Encoded:
-    """Run every text through the network once, without gradients.
+    """Run texts through the network once, without gradients.
 
     Args:
         rater: the network; moved nowhere.
@@ -78,10 +80,13 @@ def encode(
         store: file for the frozen layers' outputs; None if these are not needed.
         reporter: shows the progress.
         task: what to call it there.
+        read: rows of the texts that are read to the top, all by default; the others only as far as outputs are stored.
 
     Raises:
         OutputError: if the disk has no room for the file.
     """
+    wanted = np.arange(len(texts)) if read is None else read
+    others = np.setdiff1d(np.arange(len(texts)), wanted) if store else np.empty(0, dtype=np.int64)
     lengths = texts.lengths
     starts = np.concatenate([[0], np.cumsum(texts.window_lengths)])
     device = next(rater.parameters()).device
@@ -92,19 +97,25 @@ def encode(
     windows: Tensor | None = None
     layer = transformer_layers(rater.backbone)[frozen - 1] if store else None
     hook = layer.register_forward_hook(lambda *call: captured.append(call[2])) if layer else None
+    batches = [(wanted[rows], True) for rows in inference_batches(lengths[wanted])]
+    batches += [(others[rows], False) for rows in inference_batches(lengths[others])] if len(others) else []
     rater.eval()
     try:
-        with torch.inference_mode(), reporter.track(task, len(texts)) as advance:
-            for rows in inference_batches(lengths):
+        with torch.inference_mode(), reporter.track(task, len(wanted) + len(others)) as advance:
+            for rows, to_the_top in batches:
                 lines = texts.windows_of(rows)
                 ids, mask, layout = batch_tensors(pad_texts(texts, rows, settings), device)
-                read = rater.read(ids, mask, layout)
-                found = rater.joined(read, layout).float().cpu()
-                vectors = torch.zeros(len(texts), found.shape[1]) if vectors is None else vectors
-                vectors[rows] = found
-                if layout is not None:
-                    windows = torch.zeros(len(texts.ids), found.shape[1]) if windows is None else windows
-                    windows[lines] = read.float().cpu()
+                if to_the_top:
+                    each = rater.read(ids, mask, layout)
+                    found = rater.joined(each, layout).float().cpu()
+                    vectors = torch.zeros(len(texts), found.shape[1]) if vectors is None else vectors
+                    vectors[rows] = found
+                    if layout is not None:
+                        windows = torch.zeros(len(texts.ids), found.shape[1]) if windows is None else windows
+                        windows[lines] = each.float().cpu()
+                elif layer:
+                    with _ending_at(layer):
+                        rater.read(ids, mask, layout)
                 if store:
                     output = captured.pop()
                     tuple_length = len(output) if isinstance(output, tuple) else 0
@@ -118,10 +129,29 @@ def encode(
             hook.remove()
     hidden = None if values is None else HiddenStates(values=values, starts=starts, tuple_length=tuple_length)
     return Encoded(
-        vectors=torch.empty(0, 0) if vectors is None else vectors.clone(),
+        vectors=torch.empty(0, 0) if vectors is None else vectors[wanted],
         hidden=hidden,
         windows=None if windows is None else windows.clone(),  # out of inference mode, to train on
     )
+
+
+class _EndedError(Exception):
+    """A pass has reached the layer that it was to end at."""
+
+
+@contextmanager
+def _ending_at(layer: nn.Module) -> Iterator[None]:
+    """While the context is open, passes of the network end once that layer has given its output: what follows costs nothing."""
+
+    def end(*_: Any) -> None:
+        raise _EndedError
+
+    hook = layer.register_forward_hook(end)  # after the one that captures the output, which was there before
+    try:
+        with suppress(_EndedError):
+            yield
+    finally:
+        hook.remove()
 
 
 class StoredLayer(nn.Module):

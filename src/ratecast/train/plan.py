@@ -21,7 +21,7 @@ LEAST_REVIEWS: Final = 100
 """Fine-tuning on fewer reviews, where there are more and the time is too short for them, is not worth starting."""
 
 PROBE_SHARE: Final = 0.1
-"""Share of the time that the head's fit to the untrained backbone may take where all layers are trained."""
+"""Share of the time that the head's fit to the untrained backbone may take where layers are trained."""
 
 _SHARE_OF_TRAINING: Final = 0.9  # the rest goes to scoring the validation reviews
 _SPEED_REVIEWS: Final = 16
@@ -140,12 +140,12 @@ def make_plan(
     options = _options(config, layers, longest, epochs)
     for tokens, trained, least in options:
         sizes = np.minimum(lengths, tokens * config.backbone.windows)
-        once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding
+        once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding * (layers - trained) / layers
         a_pass = float(sizes.sum()) * trained / layers * _seconds_per_token(speed, config, trained)
         usable = math.inf
         if seconds is not None and config.train.steps is None:
             usable = _SHARE_OF_TRAINING * seconds(float(sizes.mean()))
-        usable *= 1 - PROBE_SHARE if trained == layers else 1
+        usable *= 1 - PROBE_SHARE if trained else 1
         affordable = (usable - once) / max(a_pass, 1e-9)
         if affordable < min(least, epochs) and (tokens, trained, least) != options[-1]:
             continue
