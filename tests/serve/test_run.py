@@ -1,6 +1,9 @@
 """Starting, settings, and stopping without losing a request."""
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import tomllib
@@ -9,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import ratecast
 from ratecast.cli import run
 from ratecast.config import ServeConfig
 from served import SECONDS, serving
@@ -118,6 +122,24 @@ def test_requests_that_were_taken_are_answered_after_sigterm(linear_model: Path)
         assert all(len(answer.json()["predictions"]) == 1000 for answer in answers)
         assert running.process.wait(SECONDS) == 0
         running.logged("stopped")
+
+
+def test_sighup_while_it_starts_does_not_end_it_and_is_followed(linear_model: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "ratecast", "serve", str(linear_model), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(ratecast.__file__).parents[1])}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        end = threading.Timer(SECONDS, process.kill)
+        end.start()
+        assert process.stderr is not None
+        is_starting, missing = False, {'"serving"', '"models loaded anew"'}
+        while missing and (line := process.stderr.readline()):
+            is_starting = is_starting or "cyclopts" in line  # what is imported first
+            missing -= {words for words in missing if words in line}
+            if is_starting and '"serving"' in missing:
+                process.send_signal(signal.SIGHUP)
+        end.cancel()
+        process.kill()
+    assert not missing
 
 
 def test_it_stops_at_once_when_nothing_is_left(linear_model: Path) -> None:

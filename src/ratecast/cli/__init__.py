@@ -6,6 +6,7 @@ the reader of the output went away. Any other error is ours and shows its traceb
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -28,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: what follows the program's name; ``sys.argv[1:]`` by default.
     """
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["serve"] and hasattr(signal, "SIGHUP"):
+        # It asks the service to load its models anew. Before they are loaded there is nothing to do, and no reason to end.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
