@@ -4,11 +4,11 @@ import contextlib
 import gc
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ratecast.config import ServeConfig
 from ratecast.errors import ConfigError
@@ -18,6 +18,9 @@ from ratecast.serve.logs import FIELDS
 from ratecast.serve.models import load_models
 from ratecast.serve.signals import early_reloads
 from ratecast.serve.versions import wanted_versions
+
+if TYPE_CHECKING:
+    from ratecast.serve.server import Server
 
 _LOG: Final = logging.getLogger("ratecast.serve")
 _WAITING_CONNECTIONS: Final = 2048
@@ -73,16 +76,21 @@ def worker_config(config: ServeConfig, number: int) -> ServeConfig:
 
 def _serve_here(read: Callable[[], ServeConfig], bound: socket.socket, tell: Callable[[list[str]], None]) -> None:
     """Serve in this process; it tells the names of the models once it answers."""
-    config = read()
-    wanted = wanted_versions(config.routing.models)
     with early_reloads() as early:
-        with _nothing_collected(), ThreadPoolExecutor(1, "ratecast-load") as loader:
-            loading = loader.submit(load_models, wanted, config.threads)
-            from ratecast.serve.server import create_server  # which takes as long as loading a small network: side by side
-
-            server = create_server(config, read=read, models=loading.result, tell=tell, early=early)
+        server = _create_server(read, tell, early)
         bound.listen(_WAITING_CONNECTIONS)
         server.run(sockets=[bound])
+
+
+def _create_server(read: Callable[[], ServeConfig], tell: Callable[[list[str]], None], early: Sequence[int]) -> "Server":
+    """All that answers requests. Not a part of its caller, whose names would hold on to the first models for good."""
+    config = read()
+    wanted = wanted_versions(config.routing.models)
+    with _nothing_collected(), ThreadPoolExecutor(1, "ratecast-load") as loader:
+        loading = loader.submit(load_models, wanted, config.threads)
+        from ratecast.serve.server import create_server  # which takes as long as loading a small network: side by side
+
+        return create_server(config, read=read, models=loading.result, tell=tell, early=early)
 
 
 @contextlib.contextmanager
