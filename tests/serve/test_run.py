@@ -1,5 +1,7 @@
 """Starting, settings, and stopping without losing a request."""
 
+import contextlib
+import http.client
 import os
 import signal
 import subprocess
@@ -122,6 +124,30 @@ def test_requests_that_were_taken_are_answered_after_sigterm(linear_model: Path)
         assert all(len(answer.json()["predictions"]) == 1000 for answer in answers)
         assert running.process.wait(SECONDS) == 0
         running.logged("stopped")
+
+
+def test_in_overload_a_request_is_refused_before_its_body_comes(linear_model: Path) -> None:
+    reviews = [{"text": f"the movie was good {number} " * 60} for number in range(1000)]
+    with serving(linear_model, "--max-queue-bytes", "1000", "--deadline-ms", "60000") as running:
+        first = threading.Thread(target=running.client.post, args=("/v1/predict",), kwargs={"json": {"reviews": reviews}})
+        first.start()
+        paths = ("/v1/predict", "/v2/models/tiny/infer", "/v2/models/tiny/versions/tiny/infer")
+        with contextlib.closing(http.client.HTTPConnection(running.url[len("http://") :], timeout=SECONDS)) as connection:
+            while "ratecast_queue_requests 1.0" not in httpx.get(f"{running.url}/metrics").text:
+                assert first.is_alive()
+            for path in paths:
+                connection.putrequest("POST", path)
+                connection.putheader("Content-Length", "100")
+                connection.endheaders()
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()[:9]) == (503, b'{"error":')
+                assert int(answer.headers["Retry-After"]) >= 1
+                connection.send(b" " * 100)  # the connection can be used on
+            assert first.is_alive()
+        first.join(SECONDS)
+        counts = running.client.get("/metrics").text
+        for route in (paths[0], "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
+            assert f'ratecast_requests_total{{route="{route}",status="503"}} 1.0' in counts
 
 
 def test_sighup_while_it_starts_does_not_end_it_and_is_followed(linear_model: Path) -> None:

@@ -96,6 +96,7 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
         rates=service.rates,
         tracing=service.tracing,
         is_leaving=lambda: service.is_leaving,
+        check_room=service.batcher.check_room,
     )
     return app
 
