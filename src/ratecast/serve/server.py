@@ -49,11 +49,12 @@ def create_server(
         StoreError: if the store cannot be opened.
     """
     keys = None if config.listen.keys is None else KeyFile(Path(config.listen.keys))
+    loaded = models()  # before a store is made: where a folder is none, nothing is left behind
     store = None if config.store is None else Store.open(config.store, config.keeping)
     service = Service(
         config=config,
         tracing=create_tracing(config.trace),
-        models=models(),
+        models=loaded,
         batcher=Batcher(config.batching, config.limits),
         store=store,
         recorder=None if store is None else StoreRecorder(store),
