@@ -141,6 +141,26 @@ def test_a_request_that_would_be_late_is_refused_at_once(served: Served) -> None
     with_batcher(work)
 
 
+def test_a_body_is_refused_unread_only_if_its_request_would_be(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        batcher.check_room(10**9)  # nothing waits
+        first = await holding(batcher, served)
+        taken = batcher.submit(served, reviews_of("a" * 600))
+        room = 1000 - batcher.waiting_bytes
+        batcher.check_room(3 * room + 2)  # so large a body may hold as little text as that
+        with pytest.raises(Fault, match="too many reviews are waiting"):
+            batcher.check_room(3 * room + 3)
+        served.learn(100.0, 1000)  # a tenth of a second for each byte: what waits alone takes too long
+        served.learn(100.0, 1000)
+        with pytest.raises(Fault, match="longer than 10 s") as found:
+            batcher.check_room(0)
+        assert found.value.status == 503
+        watched(served).may_go_on.set()
+        assert len(await taken.answer) == len(await first.answer) == 1
+
+    with_batcher(work, limits=LimitsConfig(max_queue_bytes=1000))
+
+
 def test_what_is_late_is_not_computed(served: Served) -> None:
     async def work(batcher: Batcher) -> None:
         first = await holding(batcher, served)

@@ -28,6 +28,10 @@ def test_feedback_of_an_unknown_prediction_is_told(linear_model: Path, tmp_path:
         told = running.client.post("/v1/feedback", json={"prediction_id": "nothing", "rating": 4})
         assert told.status_code == 404
         assert told.json()["error"]["code"] == "unknown_prediction"
+        assert "there is no prediction 'nothing'; expected an id from an answer" in told.json()["error"]["message"]
+        described = running.client.get("/openapi.json").json()["paths"]["/v1/feedback"]["post"]["responses"]["404"]
+        assert described["description"].startswith("No prediction of this id is kept")
+        assert described["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorAnswer"}
 
 
 def test_the_page_is_served_and_asks_for_a_key_where_there_are_keys(linear_model: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -196,6 +198,47 @@ def test_old_versions_are_freed(linear_model: Path, contrary_model: Path, tmp_pa
         service.close()
 
     asyncio.run(work())
+
+
+WATCHED = """
+import gc, sys, weakref
+from ratecast.config import ServeConfig
+from ratecast.serve import serve, start_logging
+from ratecast.serve.models import Served
+
+watched = []
+
+def read(calls=[]):
+    calls.append(1)
+    if len(calls) == 3:  # the service answers, and what it was started with can be found
+        gc.unfreeze()
+        tell = lambda _: print("freed", flush=True)
+        watched.extend(weakref.ref(one, tell) for one in gc.get_objects() if isinstance(one, Served))
+        print(len(watched), flush=True)
+    return ServeConfig().with_values(models=("shop=" + sys.argv[1],), port=0, threads=1)
+
+start_logging()
+serve(read)
+"""
+
+
+def test_what_a_process_was_started_with_is_freed(linear_model: Path, contrary_model: Path, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    point(link, linear_model)
+    command = [sys.executable, "-c", WATCHED, str(link)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(ratecast.__file__).parents[1])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        end = threading.Timer(SECONDS, process.kill)
+        end.start()
+        running = Running(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        point(link, contrary_model)
+        assert running.client.post("/v1/models/reload", json={}).json()["added"] == [f"shop@{folder_version(contrary_model)}"]
+        assert process.stdout.readline() == "freed\n"
+        running.client.close()
+        end.cancel()
+        assert running.stop() == 0
 
 
 def test_two_versions_of_the_same_content_are_refused(linear_model: Path, tmp_path: Path) -> None:

@@ -1,6 +1,11 @@
 """Starting, settings, and stopping without losing a request."""
 
+import contextlib
+import http.client
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import tomllib
@@ -9,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import ratecast
 from ratecast.cli import run
 from ratecast.config import ServeConfig
 from served import SECONDS, serving
@@ -118,6 +124,49 @@ def test_requests_that_were_taken_are_answered_after_sigterm(linear_model: Path)
         assert all(len(answer.json()["predictions"]) == 1000 for answer in answers)
         assert running.process.wait(SECONDS) == 0
         running.logged("stopped")
+
+
+def test_in_overload_a_request_is_refused_before_its_body_comes(linear_model: Path) -> None:
+    reviews = [{"text": f"the movie was good {number} " * 60} for number in range(1000)]
+    with serving(linear_model, "--max-queue-bytes", "1000", "--deadline-ms", "60000") as running:
+        first = threading.Thread(target=running.client.post, args=("/v1/predict",), kwargs={"json": {"reviews": reviews}})
+        first.start()
+        paths = ("/v1/predict", "/v2/models/tiny/infer", "/v2/models/tiny/versions/tiny/infer")
+        with contextlib.closing(http.client.HTTPConnection(running.url[len("http://") :], timeout=SECONDS)) as connection:
+            while "ratecast_queue_requests 1.0" not in httpx.get(f"{running.url}/metrics").text:
+                assert first.is_alive()
+            for path in paths:
+                connection.putrequest("POST", path)
+                connection.putheader("Content-Length", "100")
+                connection.endheaders()
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()[:9]) == (503, b'{"error":')
+                assert int(answer.headers["Retry-After"]) >= 1
+                connection.send(b" " * 100)  # the connection can be used on
+            assert first.is_alive()
+        first.join(SECONDS)
+        counts = running.client.get("/metrics").text
+        for route in (paths[0], "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
+            assert f'ratecast_requests_total{{route="{route}",status="503"}} 1.0' in counts
+
+
+def test_sighup_while_it_starts_does_not_end_it_and_is_followed(linear_model: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "ratecast", "serve", str(linear_model), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(ratecast.__file__).parents[1])}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        end = threading.Timer(SECONDS, process.kill)
+        end.start()
+        assert process.stderr is not None
+        is_starting, missing = False, {'"serving"', '"models loaded anew"'}
+        while missing and (line := process.stderr.readline()):
+            is_starting |= "cyclopts" in line  # what is imported first
+            is_starting &= "ratecast.serve.app" not in line  # the last before the server is put together
+            missing -= {words for words in missing if words in line}
+            if is_starting:
+                process.send_signal(signal.SIGHUP)
+        end.cancel()
+        process.kill()
+    assert not missing
 
 
 def test_it_stops_at_once_when_nothing_is_left(linear_model: Path) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text
 from ratecast.errors import StoreError
 from ratecast.store import Store
 from ratecast.store.database import Database
-from ratecast.store.schema import metadata
+from ratecast.store.schema import NEWEST, metadata
 from ratecast.store.upgrade import upgrade
 from stored import predicted
 
@@ -30,6 +30,18 @@ def test_the_migrations_make_the_schema(place: str) -> None:
     conditions = {name for name, index in indexes.items() if any(key.endswith("_where") for key in index["dialect_options"])}
     assert conditions == {"predictions_waiting", "predictions_of_user", "predictions_of_item"}
     database.close()
+
+
+def test_it_is_told_once_and_costs_nothing_when_nothing_is_to_be_done(place: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "ratecast")
+    Store.open(place).close()
+    (told,) = [record.message for record in caplog.records]
+    assert told.endswith(f"was made with the schema {NEWEST}")
+    caplog.clear()
+    Store.open(place).close()
+    assert caplog.records == []
+    code = "import sys; from ratecast.store import Store; Store.open(sys.argv[1]).close(); print('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code, place], check=True, capture_output=True, text=True).stdout == "False\n"
 
 
 def test_a_newer_database_is_refused_and_left_alone(place: str) -> None:

@@ -6,6 +6,7 @@ the reader of the output went away. Any other error is ours and shows its traceb
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -28,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: what follows the program's name; ``sys.argv[1:]`` by default.
     """
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["serve"] and hasattr(signal, "SIGHUP"):
+        # It asks the service to load its models anew. Before they are loaded there is nothing to do, and no reason to end.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -39,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # reviews hold characters that not every terminal can show
     try:
-        create_app()(list(arguments))
+        create_app(*arguments[:1])(list(arguments))
         sys.stdout.flush()
     except (RatecastError, CycloptsError) as error:
         print(f"ratecast: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -54,8 +59,12 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def create_app() -> "App":
-    """The command line's parser. What a command needs is imported when it runs, so that help is quick."""
+def create_app(named: str | None = None) -> "App":
+    """The command line's parser. What a command needs is imported when it runs, so that help is quick.
+
+    Args:
+        named: the command that is asked for, beside which no other one is made; all if there is none of this name.
+    """
     from cyclopts import App
 
     from ratecast import __version__
@@ -80,6 +89,8 @@ def create_app() -> "App":
         suppress_keyboard_interrupt=False,
     )
     for place, name in enumerate(COMMANDS):
+        if named in COMMANDS and named != name:
+            continue
         module = name.replace("-", "_")
         command = getattr(importlib.import_module(f"ratecast.cli.{module}"), module)
         if isinstance(command, App):  # a group of commands

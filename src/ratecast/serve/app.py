@@ -42,6 +42,7 @@ _FRESH_SECONDS: Final = 0.25
 """How old the state of a worker's queue may be when another worker shows it."""
 _ELSEWHERE_SECONDS: Final = 2.0
 """How long feedback waits for another worker to write its prediction, which that does twice a second."""
+_UNKNOWN_PREDICTION: Final = "No prediction of this id is kept: it was never made, left out (keep_fraction), or deleted."
 _FEEDBACK_LINK: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "links": {
@@ -95,6 +96,7 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
         rates=service.rates,
         tracing=service.tracing,
         is_leaving=lambda: service.is_leaving,
+        check_room=service.batcher.check_room,
     )
     return app
 
@@ -151,7 +153,7 @@ def _add_feedback(app: FastAPI, service: Service) -> None:
         "/v1/feedback",
         summary="Tell the right rating of a prediction",
         operation_id="feedback",
-        responses=refusals(404, 415, 422, 501, 503),
+        responses=refusals(404, 415, 422, 501, 503, reasons={404: _UNKNOWN_PREDICTION}),
         dependencies=[*needs("feedback"), Depends(needs_json)],
     )
     async def feedback(content: FeedbackRequest, request: Request) -> FeedbackAnswer:
@@ -168,7 +170,11 @@ def _add_feedback(app: FastAPI, service: Service) -> None:
         except RatecastError as error:
             raise Fault.overloaded(f"the feedback could not be kept ({error})", 5.0) from None
         if not kept:
-            raise Fault(404, "unknown_prediction", f"there is no prediction {content.prediction_id!r}")
+            raise Fault(
+                404,
+                "unknown_prediction",
+                f"there is no prediction {content.prediction_id!r}; expected an id from an answer of /v1/predict that was kept",
+            )
         return FeedbackAnswer(prediction_id=content.prediction_id, status="kept")
 
 

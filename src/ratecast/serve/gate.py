@@ -25,6 +25,7 @@ OPEN_PATHS: Final = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready
 """What is answered without a key; the page itself too, and its style and script, which ask for one."""
 _OPEN_FILES: Final = "/page/static/"
 _PAGE: Final = "/page/"
+_PREDICTING: Final = re.compile(r"/v1/predict|/v2/models/[^/]+(?:/(versions)/[^/]+)?/infer")
 _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -47,6 +48,7 @@ class Gate:
         rates: how many requests each key may send.
         tracing: traces what is not only asked by probes.
         is_leaving: whether the service is being stopped, so that connections shall be closed.
+        check_room: refuses a request to predict, by the bytes of its body, where too much waits.
     """
 
     def __init__(
@@ -59,9 +61,10 @@ class Gate:
         rates: Rates,
         tracing: Tracing,
         is_leaving: Callable[[], bool],
+        check_room: Callable[[int], None],
     ) -> None:
         self._app, self._limits, self._keys, self._metrics, self._rates = app, limits, keys, metrics, rates
-        self._tracing, self._is_leaving = tracing, is_leaving
+        self._tracing, self._is_leaving, self._check_room = tracing, is_leaving, check_room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -88,7 +91,8 @@ class Gate:
         try:
             try:
                 self._check_sender(scope["path"], headers, state)
-                body = await self._read(scope["path"], headers, receive)
+                self._check_length(scope, headers)
+                body = await self._read(scope["path"], receive)
             except Fault as fault:
                 await _refuse(fault, scope["path"], request_id, answer)
             else:
@@ -123,17 +127,35 @@ class Gate:
             raise Fault(401, "no_key", "expected a valid key as Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
         self._rates.take(key, "requests", 1)
 
-    async def _read(self, path: str, headers: dict[str, str], receive: Receive) -> bytes:
+    def _check_length(self, scope: Scope, headers: dict[str, str]) -> None:
+        """Refuse what need not be read: by its length, or because so much waits that it would be refused then.
+
+        Raises:
+            Fault: 413 if the body is too large; 503 if too much waits to be predicted.
+        """
+        length = headers.get("content-length", "")
+        size = int(length[:20]) if length.isdecimal() else 0
+        if size > self._most_bytes(scope["path"]):
+            raise self._too_large(scope["path"])
+        match = _PREDICTING.fullmatch(scope["path"])
+        if match is not None and scope["method"] == "POST":
+            scope["state"]["route"] = _route(match)
+            self._check_room(size)
+
+    def _most_bytes(self, path: str) -> int:
+        return self._limits.max_upload_bytes if path.startswith(_PAGE) else self._limits.max_body_bytes
+
+    def _too_large(self, path: str) -> Fault:
+        return Fault(
+            413, "body_too_large", f"the body is larger than {self._most_bytes(path)} bytes; send fewer reviews at once"
+        )
+
+    async def _read(self, path: str, receive: Receive) -> bytes:
         """The whole body.
 
         Raises:
             Fault: 413 if it is too large, as soon as that is known; 408 if it takes too long.
         """
-        most = self._limits.max_upload_bytes if path.startswith(_PAGE) else self._limits.max_body_bytes
-        too_large = Fault(413, "body_too_large", f"the body is larger than {most} bytes; send fewer reviews at once")
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > most:
-            raise too_large
         parts, size = [], 0
         try:
             async with asyncio.timeout(self._limits.max_body_seconds):
@@ -143,8 +165,8 @@ class Gate:
                         raise Fault(400, "went_away", "the connection ended before the body did")
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
-                    if size > most:
-                        raise too_large
+                    if size > self._most_bytes(path):
+                        raise self._too_large(path)
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError:
@@ -162,7 +184,7 @@ class Gate:
         message["headers"] = [*message["headers"], *((name.encode(), value.encode()) for name, value in added)]
 
     def _account(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = getattr(scope.get("route"), "path", scope["state"].get("route", "unmatched"))
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         state = scope["state"]
@@ -174,6 +196,13 @@ class Gate:
         told |= {"ms": round(1000 * seconds, 1), "key": key, **state["log"]}
         told |= {} if state["trace"].id is None else {"trace_id": state["trace"].id}
         _LOG.info("request", extra={FIELDS: told})
+
+
+def _route(match: "re.Match[str]") -> str:
+    """The route of a path that predicts, as metrics name it."""
+    if match[0].startswith("/v1"):
+        return match[0]
+    return "/v2/models/{name}/versions/{version}/infer" if match[1] else "/v2/models/{name}/infer"
 
 
 def unexpected(error: BaseException) -> Fault:

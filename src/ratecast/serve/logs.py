@@ -40,4 +40,5 @@ def start_logging(worker: int | None = None) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(worker))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # of its many steps the store tells in one line
     logging.captureWarnings(capture=True)

@@ -15,7 +15,7 @@ from ratecast.serve.routing import pick
 from ratecast.serve.versions import Wanted
 
 _WARM_TEXT: Final = "The room was clean and the staff were kind, but breakfast was cold and the street is loud at night. " * 5
-_WARM_REVIEWS: Final = 16
+_WARM_REVIEWS: Final = 4
 _MEMORY: Final = 0.9
 
 

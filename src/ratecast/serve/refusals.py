@@ -1,5 +1,6 @@
 """How routes refuse: the documentation of it, and errors of all kinds as answers."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -36,10 +37,13 @@ _WAIT: Final = {
 }
 
 
-def refusals(*statuses: int, model: type[BaseModel] = ErrorAnswer) -> dict[int | str, dict[str, Any]]:
-    """Documentation of a route's refusals, each with a body of the given form."""
+def refusals(
+    *statuses: int, model: type[BaseModel] = ErrorAnswer, reasons: Mapping[int, str] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """Documentation of a route's refusals, each with a body of the given form; a route may have reasons of its own."""
+    told = _REASONS | dict(reasons or {})
     return {
-        status: {"model": model, "description": _REASONS[status]} | (_WAIT if status in _AGAIN else {})
+        status: {"model": model, "description": told[status]} | (_WAIT if status in _AGAIN else {})
         for status in sorted({*_ALWAYS, *statuses})
     }
 

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +12,14 @@ from typing import Any, Final
 from ratecast.config import ServeConfig
 from ratecast.errors import RatecastError
 from ratecast.serve.logs import FIELDS
-from ratecast.serve.models import Models, load_models
+from ratecast.serve.memory import give_back_memory
+from ratecast.serve.models import Models, Served, load_models
 from ratecast.serve.service import Service
 from ratecast.serve.versions import wanted_versions
 
 _LOG: Final = logging.getLogger("ratecast.serve")
+_GONE_SECONDS: Final = 0.1
+"""How often to see whether the versions that are served no more have answered their last request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,7 @@ class Reloader:
         self._service, self._read = service, read
         self._working = asyncio.Lock()
         self._asked = asyncio.Event()
+        self._cleaning: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
 
     def ask(self) -> None:
         """Have models loaded anew soon; to be called on the event loop."""
@@ -77,7 +82,11 @@ class Reloader:
                     _LOG.warning("the models stay as they are: %s", error)
                 raise
             changes = Changes.between(self._service.models, models)
+            kept = {version.served for version in models}
+            gone = [weakref.ref(version.served) for version in self._service.models if version.served not in kept]
             self._service.models = models
+        if gone:
+            self._cleaning = asyncio.create_task(_clean_up(gone))
         self._service.metrics.reloads.labels("done").inc()
         _LOG.info("models loaded anew", extra={FIELDS: asdict(changes)})
         return changes
@@ -125,6 +134,13 @@ class Reloader:
         except RatecastError as error:
             return str(error)
         return [(version, _state(version.folder)) for version in wanted]
+
+
+async def _clean_up(gone: Sequence["weakref.ref[Served]"]) -> None:
+    """Give back what versions took that are served no more, once the last request of theirs is answered."""
+    while any(served() is not None for served in gone):  # noqa: ASYNC110 - they tell nobody
+        await asyncio.sleep(_GONE_SECONDS)
+    await asyncio.to_thread(give_back_memory)
 
 
 def _state(folder: Path) -> list[tuple[str, int, int, int]]:

@@ -1,38 +1,29 @@
 """The process that serves: from settings to the last answer."""
 
-import asyncio
 import contextlib
+import gc
 import logging
-import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Final
-
-import uvicorn
+from typing import TYPE_CHECKING, Final
 
 from ratecast.config import ServeConfig
 from ratecast.errors import ConfigError
 from ratecast.processors import available_processors
-from ratecast.serve.app import create_app
-from ratecast.serve.batching import Batcher
-from ratecast.serve.keys import KeyFile, read_keys
+from ratecast.serve.keys import read_keys
 from ratecast.serve.logs import FIELDS
 from ratecast.serve.models import load_models
-from ratecast.serve.recording import StoreRecorder
-from ratecast.serve.reload import Reloader
-from ratecast.serve.service import Service
-from ratecast.serve.tracing import create_tracing
+from ratecast.serve.signals import early_reloads
 from ratecast.serve.versions import wanted_versions
-from ratecast.serve.workers import Supervisor
-from ratecast.store import Store
+
+if TYPE_CHECKING:
+    from ratecast.serve.server import Server
 
 _LOG: Final = logging.getLogger("ratecast.serve")
 _WAITING_CONNECTIONS: Final = 2048
-_RELOAD: Final = getattr(signal, "SIGHUP", None)
-"""The signal to load models anew; Windows has none."""
 
 
 def serve(read: Callable[[], ServeConfig]) -> None:
@@ -62,7 +53,11 @@ def serve(read: Callable[[], ServeConfig]) -> None:
         if config.workers == 1:
             _serve_here(read, bound, tell)
             return
+        from ratecast.serve.workers import Supervisor
+
         if config.store is not None:
+            from ratecast.store import Store
+
             Store.open(config.store).close()  # what is wrong with it is told at once, and by one process
         # What the supervisor holds of the port is given up first: nobody shall be kept waiting there.
         Supervisor(partial(_work, read, bound), config.workers, ready=tell, leave=bound.close).run()
@@ -81,44 +76,32 @@ def worker_config(config: ServeConfig, number: int) -> ServeConfig:
 
 def _serve_here(read: Callable[[], ServeConfig], bound: socket.socket, tell: Callable[[list[str]], None]) -> None:
     """Serve in this process; it tells the names of the models once it answers."""
-    config = read()
-    keys = None if config.listen.keys is None else KeyFile(Path(config.listen.keys))
-    with _without_reloads():
-        models = load_models(wanted_versions(config.routing.models), config.threads)
-        store = None if config.store is None else Store.open(config.store, config.keeping)
-        service = Service(
-            config=config,
-            tracing=create_tracing(config.trace),
-            models=models,
-            batcher=Batcher(config.batching, config.limits),
-            store=store,
-            recorder=None if store is None else StoreRecorder(store),
-        )
-        reloader = Reloader(service, read)
-        settings = uvicorn.Config(
-            create_app(service, reloader, keys),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            timeout_graceful_shutdown=max(1, round(config.listen.drain_seconds)),
-        )
+    with early_reloads() as early:
+        server = _create_server(read, tell, early)
         bound.listen(_WAITING_CONNECTIONS)
-        names = [str(version.served) for version in models]
-        _Server(settings, service, reloader, lambda: tell(names)).run(sockets=[bound])
+        server.run(sockets=[bound])
+
+
+def _create_server(read: Callable[[], ServeConfig], tell: Callable[[list[str]], None], early: Sequence[int]) -> "Server":
+    """All that answers requests. Not a part of its caller, whose names would hold on to the first models for good."""
+    config = read()
+    wanted = wanted_versions(config.routing.models)
+    with _nothing_collected(), ThreadPoolExecutor(1, "ratecast-load") as loader:
+        loading = loader.submit(load_models, wanted, config.threads)
+        from ratecast.serve.server import create_server  # which takes as long as loading a small network: side by side
+
+        return create_server(config, read=read, models=loading.result, tell=tell, early=early)
 
 
 @contextlib.contextmanager
-def _without_reloads() -> Iterator[None]:
-    """Ignores the signal to load anew where nothing is loaded yet, instead of ending by it."""
-    if _RELOAD is None:
-        yield
-        return
-    before = signal.signal(_RELOAD, signal.SIG_IGN)
+def _nothing_collected() -> Iterator[None]:
+    """No search for garbage in what is made here, now or later: it stays, and to look through it takes a tenth of the time."""
+    gc.disable()
     try:
         yield
     finally:
-        signal.signal(_RELOAD, before)
+        gc.freeze()
+        gc.enable()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -137,44 +120,3 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(f"cannot listen on {host} port {port}: {error}; choose another with --host and --port") from None
     return bound
-
-
-class _Server(uvicorn.Server):
-    """Stops in steps: readiness is taken back, then no connection is taken any more, then what was taken is answered."""
-
-    def __init__(self, config: uvicorn.Config, service: Service, reloader: Reloader, tell: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._service, self._reloader, self._tell = service, reloader, tell
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell that requests are answered, once they are."""
-        await super().startup(sockets)
-        self._tell()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave in order on SIGTERM and SIGINT, with the status of a process that did what it was told; reload on SIGHUP."""
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
-        if _RELOAD is not None:
-            before[_RELOAD] = signal.signal(_RELOAD, self._reload)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        _LOG.info("stopped")
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to leave; a second signal does so at once."""
-        seconds = 0.0 if self._service.is_leaving else self._service.config.listen.leave_seconds
-        self.force_exit = self._service.is_leaving and sig == signal.SIGINT
-        self._service.is_leaving = True
-        _LOG.info("stopping", extra={FIELDS: {"signal": signal.Signals(sig).name}})
-        loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(loop.call_later, seconds, self._leave)
-
-    def _reload(self, sig: int, frame: FrameType | None) -> None:
-        asyncio.get_running_loop().call_soon_threadsafe(self._reloader.ask)
-
-    def _leave(self) -> None:
-        self.should_exit = True

@@ -2,8 +2,7 @@
 
 from ratecast.errors import require
 
-for _package in ("sqlalchemy", "alembic"):
-    require(_package, "store", "keeping predictions")
+require("sqlalchemy", "store", "keeping predictions")
 
 from ratecast.store.deletion import Deleted  # noqa: E402 - they need what was just looked for
 from ratecast.store.entries import Decision, Feedback, StoredPrediction  # noqa: E402

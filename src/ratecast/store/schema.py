@@ -10,6 +10,11 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Dialect, Double, Index, Integer, MetaData, Table, Text
 from sqlalchemy.types import TypeDecorator
 
+NEWEST: Final = "0001"
+"""The revision of `migrations` that makes what is here."""
+VERSION_TABLE: Final = "ratecast_version"
+"""Where a database says which revision it is of. Not Alembic's own name, which another program in the same PostgreSQL database
+may use."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

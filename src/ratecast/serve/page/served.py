@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from markdown_it import MarkdownIt
-
 from ratecast.errors import ModelFolderError
 from ratecast.model.store import CARD_FILE, REPORT_FILE
 from ratecast.predict import Predictor
@@ -45,6 +43,8 @@ class Served:
         Raises:
             ModelFolderError: if the folder has none.
         """
+        from markdown_it import MarkdownIt
+
         markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
         return str(markdown.render(self._read(CARD_FILE)))
 

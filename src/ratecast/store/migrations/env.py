@@ -2,10 +2,7 @@
 
 from alembic import context
 
-from ratecast.store.schema import metadata
-
-VERSION_TABLE = "ratecast_version"
-"""Not Alembic's own name, which another program in the same PostgreSQL database may use."""
+from ratecast.store.schema import VERSION_TABLE, metadata
 
 
 def run() -> None:
