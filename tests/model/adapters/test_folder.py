@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 import ratecast
@@ -18,6 +19,7 @@ from ratecast.model.adapters import METHODS, Adapter, AdapterBank, load_adapter
 from ratecast.model.adapters.folder import ADAPTER_FILE
 from ratecast.model.backbone import Backbone
 from ratecast.model.export import WEIGHTS_FILE, export_rater
+from ratecast.model.graph import GRAPH_FILE
 from ratecast.model.rater import Rater, torch_probabilities
 from ratecast.model.store import Manifest, write_manifest
 from ratecast.progress import SilentReporter
@@ -27,17 +29,21 @@ from ratecast.text import TextEncoder
 SCALE = RatingScale.parse("1..5")
 TEXTS = ["good food", "", "the " * 80, "bad awful room", "never again with the staff of the hotel"]
 Network = tuple[Rater, TextEncoder, Adapter]
+Model = tuple[Path, FloatArray]
+"""A model folder, and what torch predicted before it was written."""
 NetworkOf = Callable[..., Network]
 LOAD = """
 import json, sys
 from ratecast.model.adapters import load_adapter
 from ratecast.model.rater import torch_probabilities
-found = load_adapter(sys.argv[1])
-print(json.dumps(torch_probabilities(found.rater, found.encoder, json.loads(sys.argv[2])).tolist()))
+texts, *folders = sys.argv[1:]
+for folder in folders:
+    found = load_adapter(folder)
+    print(json.dumps(torch_probabilities(found.rater, found.encoder, json.loads(texts)).tolist()))
 """
 
 
-def written(network: Network, folder: Path) -> FloatArray:
+def written(network: tuple[Rater, TextEncoder, Adapter | None], folder: Path) -> FloatArray:
     """Export into a model folder; returns what torch predicted before."""
     rater, encoder, adapter = network
     folder.mkdir()
@@ -47,37 +53,58 @@ def written(network: Network, folder: Path) -> FloatArray:
     return expected
 
 
+@pytest.fixture(scope="module")
+def models(network_of: NetworkOf, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+    """A model of BERT for every method. Tests must leave them as they are."""
+    torch.manual_seed(0)
+    parent = tmp_path_factory.mktemp("adapters")
+    return {name: (parent / name, written(network_of(tune=name), parent / name)) for name in METHODS}
+
+
+@pytest.fixture(scope="module")
+def elsewhere(models: dict[str, Model]) -> dict[str, Any]:
+    """What another process predicts with each of them."""
+    folders = [str(folder) for folder, _ in models.values()]
+    command = [sys.executable, "-W", "error", "-c", LOAD, json.dumps(TEXTS), *folders]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {name: json.loads(line) for name, line in zip(models, lines, strict=True)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-def test_another_process_predicts_the_same(name: str, network_of: NetworkOf, tmp_path: Path) -> None:
-    expected = written(network_of(tune=name), tmp_path / "model")
-    assert not (tmp_path / "model" / WEIGHTS_FILE).exists()
-    command = [sys.executable, "-W", "error", "-c", LOAD, str(tmp_path / "model"), json.dumps(TEXTS)]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    np.testing.assert_allclose(json.loads(found), expected, atol=1e-5)
+def test_another_process_predicts_the_same(name: str, models: dict[str, Model], elsewhere: dict[str, Any]) -> None:
+    folder, expected = models[name]
+    assert not (folder / WEIGHTS_FILE).exists()
+    np.testing.assert_allclose(elsewhere[name], expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def full(network_of: NetworkOf, base_of: Callable[[str], Backbone], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a model of BERT with no added weights."""
+    rater, encoder, _ = network_of(tune="lora")
+    folder = tmp_path_factory.mktemp("adapters") / "full"
+    written((Rater(base_of("bert").model, rater.head, pooling=rater.pooling).eval(), encoder, None), folder)
+    return folder
 
 
 @pytest.mark.slow
-def test_merged_graph_has_no_further_operations(
-    network_of: NetworkOf, base_of: Callable[[str], Backbone], tmp_path: Path
-) -> None:
+def test_merged_graph_has_no_further_operations(models: dict[str, Model], full: Path) -> None:
     import onnx
 
-    rater, encoder, adapter = network_of(tune="lora")
-    plain = Rater(base_of("bert").model, rater.head, pooling=rater.pooling)
-    counts = []
-    for name, network, added in (("lora", rater, adapter), ("full", plain, None)):
-        (tmp_path / name).mkdir()
-        export_rater(network, encoder, tmp_path / name, TEXTS, adapter=added)
-        counts.append(len(onnx.load(tmp_path / name / "model.onnx").graph.node))
+    counts = [len(onnx.load(folder / GRAPH_FILE).graph.node) for folder in (models["lora"][0], full)]
     assert counts[0] == counts[1]
 
 
+@pytest.mark.slow
+def test_a_model_without_added_weights_has_no_adapter(full: Path) -> None:
+    with pytest.raises(ModelFolderError, match="has no adapter: it was fitted with tune=full"):
+        load_adapter(full)
+
+
 @pytest.fixture
-def one(network_of: NetworkOf, tmp_path: Path) -> Path:
-    """Folder of a model with a LoRA."""
-    written(network_of(tune="lora"), tmp_path / "one")
-    return tmp_path / "one"
+def one(models: dict[str, Model], tmp_path: Path) -> Path:
+    """Folder of a model with a LoRA, to be changed."""
+    return Path(shutil.copytree(models["lora"][0], tmp_path / "one"))
 
 
 @pytest.mark.slow
@@ -98,15 +125,14 @@ def test_another_backbone_or_a_damaged_adapter_is_refused(
 
 
 @pytest.mark.slow
-def test_bank_predicts_what_each_model_does(network_of: NetworkOf, tmp_path: Path) -> None:
+def test_bank_predicts_what_each_model_does(models: dict[str, Model]) -> None:
     names = ("lora", "ia3", "prompt", "bottleneck")
-    expected = {name: written(network_of(tune=name), tmp_path / name) for name in names}
-    bank = AdapterBank({name: tmp_path / name for name in names})
+    bank = AdapterBank({name: models[name][0] for name in names})
     assert bank.names == names
     texts = [text for text in TEXTS for _ in names]
     found = bank.probabilities(texts, names * len(TEXTS))
     for number, name in enumerate(names):
-        np.testing.assert_allclose(found[number :: len(names)], expected[name], atol=1e-5)
+        np.testing.assert_allclose(found[number :: len(names)], models[name][1], atol=1e-5)
     shared = {name: bank[name].rater.backbone.get_input_embeddings().weight for name in names}  # type: ignore[operator]
     assert len({weight.data_ptr() for weight in shared.values()}) == 1
     with pytest.raises(DataError, match="there is no adapter 'none'; there are lora, ia3"):
@@ -116,11 +142,10 @@ def test_bank_predicts_what_each_model_does(network_of: NetworkOf, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_adapters_of_different_backbones_are_no_bank(network_of: NetworkOf, tmp_path: Path) -> None:
-    for family in ("bert", "gpt2"):
-        written(network_of(family, tune="lora"), tmp_path / family)
+def test_adapters_of_different_backbones_are_no_bank(models: dict[str, Model], network_of: NetworkOf, tmp_path: Path) -> None:
+    written(network_of("gpt2", tune="lora"), tmp_path / "gpt2")
     with pytest.raises(BackboneError, match="belong to different backbones"):
-        AdapterBank({"a": tmp_path / "bert", "b": tmp_path / "gpt2"})
+        AdapterBank({"a": models["lora"][0], "b": tmp_path / "gpt2"})
 
 
 @pytest.mark.slow
@@ -145,8 +170,3 @@ def test_fitted_model_keeps_the_adapter_alone(
     assert json.loads((tmp_path / "model" / "config.json").read_text())["train"]["learning_rate"] == 1e-3
     found = load_adapter(tmp_path / "model")
     assert {len(weight) for name, weight in found.rater.named_parameters() if "lora_A" in name} == {4}
-    ratecast.fit(
-        texts=texts, ratings=ratings, out=tmp_path / "full", reporter=SilentReporter(), steps=1, blend=False, **settings
-    )
-    with pytest.raises(ModelFolderError, match="has no adapter: it was fitted with tune=full"):
-        load_adapter(tmp_path / "full")
