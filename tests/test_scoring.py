@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import ratecast
-from ratecast import scoring
+from ratecast import parts
 from ratecast.data.read import read_table
 from ratecast.data.table import build_table
 from ratecast.data.write import write_table
@@ -139,7 +139,7 @@ def test_a_refused_part_says_what_is_kept(linear: Predictor, tmp_path: Path, mon
             raise OutputError(f"cannot write {path}: No space left on device; nothing was written")
         original(table, path)
 
-    monkeypatch.setattr(scoring, "write_table", write)
+    monkeypatch.setattr(parts, "write_table", write)
     table = build_table(rows_of(3 * PART_ROWS))
     with pytest.raises(OutputError, match=r"2,000 of 6,000 rows are scored and kept in .*scoring: run again with --resume"):
         score_table(linear, table, tmp_path / "scored.csv")

@@ -127,6 +127,7 @@ def _reviews(source: "Source", columns: "ColumnsConfig", predictor: "Predictor",
         drop_duplicates=False,
         used=predictor.used,
         known=predictor.manifest.columns,
+        describe=False,
     )
     if loaded.lacking:
         reporter.tell(loaded.lacking)
