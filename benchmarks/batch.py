@@ -2,10 +2,10 @@
 
     python benchmarks/batch.py --data-dir ../shared/data
 
-Tables of 100 thousand, 1 million and 10 million rows, the beginnings of reviews drawn at random, are written as Parquet and each
-scored to Parquet by a command of its own, whose memory and that of its processes is sampled. The one of at most a million rows is
-scored once more, its process killed half-way, and the command held again with --resume. Without --model the model is a static
-student, the quickest kind there is, of a linear model of Yelp's training reviews; both are kept in the cache folder.
+Tables of 100 thousand, 1 million and 10 million rows, the beginnings of reviews drawn at random, are written as Parquet and
+each scored to Parquet by a command of its own, whose memory and that of its processes is sampled. The one of at most a million
+rows is also scored by one process, and once more by all, killed half-way and held again with --resume. Without --model the
+model is a static student, the quickest kind there is, of a linear model of Yelp's training reviews; both are kept in the cache.
 """
 
 import argparse
@@ -55,6 +55,7 @@ class Scored:
 
     Attributes:
         rows: of the table.
+        threads: as given.
         seconds: wall time of the command, its start included.
         cores: processor time of it and its processes, for each second.
         peak_mb: most resident memory of it and its processes at once.
@@ -62,6 +63,7 @@ class Scored:
     """
 
     rows: int
+    threads: int
     seconds: float
     cores: float
     peak_mb: float
@@ -92,17 +94,28 @@ def main() -> None:
             found.append(bench.score(count))
             print(found[-1], flush=True)
             if count == max((count for count in counts if count <= KILLED_ROWS), default=None):
+                found.append(bench.score(count, "alone", threads=1))
+                print(found[-1], flush=True)
                 killed = bench.killed(count)
                 print(killed, flush=True)
             bench.clear(count)
     first = found[0]
-    header = ["rows", "wall time, s", "rows a second", "cores in use", "peak memory, MB", f"of that for {first.rows:,}"]
+    header = [
+        "rows",
+        "--threads",
+        "wall time, s",
+        "rows a second",
+        "cores in use",
+        "peak memory, MB",
+        f"of that for {first.rows:,}",
+    ]
     show(
         "Batch scoring of short rows",
         [*header, "each row once, in order"],
         [
             [
                 f"{run.rows:,}",
+                run.threads,
                 f"{run.seconds:.0f}",
                 f"{run.rows / run.seconds:,.0f}",
                 f"{run.cores:.1f}",
@@ -116,7 +129,6 @@ def main() -> None:
         texts=f"the first {CHARACTERS} characters of {len(texts):,} reviews ({np.mean([*map(len, texts)]):.0f} on average), "
         "drawn with repetition",
         model=f"{model.name if arguments.model else 'static student of a linear model'}, {size_mb(model):.1f} MB",
-        threads_given=arguments.threads,
         load_average=f"{before:.1f} before, {os.getloadavg()[1]:.1f} after, of which this is a part",
         **killed,
     )
@@ -166,47 +178,50 @@ class Bench:
 
         write_tables(tables(), self._place("new", rows))
 
-    def score(self, rows: int, out: str = "scored", *options: str) -> Scored:
+    def score(self, rows: int, out: str = "scored", *options: str, threads: int | None = None) -> Scored:
         """Score a table, and look at what was written."""
         print(f"{time.strftime('%H:%M:%S')} {rows:,} rows are scored", file=sys.stderr, flush=True)
         before = _processor_seconds()
         with self._told(rows, out):
             log = self._folder / f"{out}.log"
-            command = [*self._command(rows, out), *options]
+            command = [*self._command(rows, out, threads), *options]
             outcome = run_limited(command, LIMIT_SECONDS, environment=os.environ, folder=Path.cwd(), log=log)
         if outcome.status != 0:
             sys.exit(f"predict ended with status {outcome.status}: {log.read_text()[-2000:]}")
         print(log.read_text().strip(), file=sys.stderr, flush=True)
         cores = (_processor_seconds() - before) / outcome.seconds
-        return Scored(rows, outcome.seconds, cores, outcome.peak_mb, _is_whole(self._place(out, rows), rows))
+        whole = _is_whole(self._place(out, rows), rows)
+        return Scored(rows, threads or self._threads, outcome.seconds, cores, outcome.peak_mb, whole)
 
     def killed(self, rows: int) -> dict[str, Any]:
         """Kill a run half-way, go on with it, and compare what it wrote with what the run without a kill did."""
-        work, before = self._work(rows, "resumed"), set(psutil.pids())
+        work = self._work(rows, "resumed")
         with (self._folder / "killed.log").open("wb") as log:
             process = subprocess.Popen(self._command(rows, "resumed"), stdout=log, stderr=subprocess.STDOUT)
         try:
-            while len(list(work.glob("*.arrow"))) < rows // PART_ROWS // 2 and process.poll() is None:
+            while _parts(work) < rows // PART_ROWS // 2:
+                if process.poll() is not None:
+                    sys.exit(f"predict ended with status {process.returncode} before it could be killed")
                 time.sleep(0.01)
-            helpers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            helpers = psutil.Process(process.pid).children(recursive=True)
         finally:
             process.kill()
             process.wait()
-        _, alive = psutil.wait_procs(helpers, timeout=10)
-        kept = {part.name: part.stat().st_mtime_ns for part in work.glob("*.arrow")}
+        alive = psutil.wait_procs(helpers, timeout=10)[1]
+        kept = _parts(work)
         again = self.score(rows, "resumed", "--resume")
         equal = filecmp.cmp(self._place("scored", rows), self._place("resumed", rows), shallow=False)
-        said = (self._folder / "resumed.log").read_text()
+        said = " ".join((self._folder / "resumed.log").read_text().split()).partition(", written to")[0]
         return {
-            "killed": f"SIGKILL with {len(kept) * PART_ROWS:,} of {rows:,} rows scored; of its {len(helpers)} helpers "
+            "killed": f"SIGKILL with {kept * PART_ROWS:,} of {rows:,} rows scored; of its {len(helpers)} helpers "
             f"{len(alive)} lived on for more than 10 s",
-            "resumed": f"{again.seconds:.0f} s more; {' '.join(said.split())}",
+            "resumed": f"{again.seconds:.0f} s more; it said: {said}",
             "resumed_equals_the_run_without_a_kill": f"{'yes' if equal else 'NO'}, byte for byte",
         }
 
     def clear(self, rows: int) -> None:
         """Delete a table and its scores."""
-        for name in ("new", "scored", "resumed"):
+        for name in ("new", "scored", "alone", "resumed"):
             self._place(name, rows).unlink(missing_ok=True)
 
     def _place(self, name: str, rows: int) -> Path:
@@ -216,9 +231,9 @@ class Bench:
         place = self._place(out, rows)
         return place.with_name(f"{place.name}.scoring")
 
-    def _command(self, rows: int, out: str) -> list[str]:
+    def _command(self, rows: int, out: str, threads: int | None = None) -> list[str]:
         places = [str(self._model), str(self._place("new", rows)), "--out", str(self._place(out, rows))]
-        return [sys.executable, "-m", "ratecast", "predict", *places, "--threads", str(self._threads)]
+        return [sys.executable, "-m", "ratecast", "predict", *places, "--threads", str(threads or self._threads)]
 
     @contextlib.contextmanager
     def _told(self, rows: int, out: str) -> Iterator[None]:
@@ -226,8 +241,9 @@ class Bench:
         ended, work = threading.Event(), self._work(rows, out)
 
         def tell() -> None:
+            done = 0
             while not ended.wait(TOLD_SECONDS):
-                done = min(len(list(work.glob("*.arrow"))) * PART_ROWS, rows)
+                done = max(done, min(_parts(work) * PART_ROWS, rows))  # parts are deleted in the end
                 print(f"{time.strftime('%H:%M:%S')} {done:,} of {rows:,}", file=sys.stderr, flush=True)
 
         thread = threading.Thread(target=tell, daemon=True)
@@ -237,6 +253,11 @@ class Bench:
         finally:
             ended.set()
             thread.join()
+
+
+def _parts(work: Path) -> int:
+    """How many parts are scored."""
+    return sum(1 for _ in work.glob("*.arrow"))
 
 
 def _processor_seconds() -> float:
