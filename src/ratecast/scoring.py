@@ -79,7 +79,8 @@ def score_table(
 
     The table is read twice, a piece at a time: first to count its rows and settle the types of its columns, so that a file that
     is cut off is found before the long work. What is scored is kept in ``<out>.scoring`` until the file is written as a whole.
-    Delimited files, JSON lines, Parquet and Arrow take flat memory; another source is in memory as a whole.
+    Delimited files, JSON lines, Parquet and Arrow take flat memory; another source is in memory as a whole. A model without a
+    network scores long tables in as many processes as the model has threads; each holds the model.
 
     Args:
         predictor: the model.
@@ -95,6 +96,7 @@ def score_table(
         ConfigError: if what an interrupted run left is of something else, or an option cannot be used.
         DataError: if the table cannot be read or has no column with texts.
         OutputError: if the file cannot be written. What was scored is kept, and `resume` goes on from it.
+        WorkerError: if a process that scores ends before its work is done; then too.
 
     Example:
         ``score_table(ratecast.load("model/"), "new.parquet", "scored.parquet")``
