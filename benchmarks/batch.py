@@ -118,7 +118,7 @@ def main() -> None:
                 run.threads,
                 f"{run.seconds:.0f}",
                 f"{run.rows / run.seconds:,.0f}",
-                f"{run.cores:.1f}",
+                f"{run.cores:.2f}",
                 f"{run.peak_mb:.0f}",
                 f"{run.peak_mb / first.peak_mb:.2f}",
                 "yes" if run.in_order else "NO",
