@@ -18,6 +18,7 @@ ORDER = (
     *("data", "text", "evaluate", "model", "train", "pretraining", "baseline", "combine"),
     *(
         "predict",
+        "parts",
         "scoring",
         "store",
         "assess",

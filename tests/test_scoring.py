@@ -2,25 +2,30 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 
 import ratecast
-from ratecast import scoring
+from ratecast import parts, scoring
 from ratecast.data.read import read_table
 from ratecast.data.table import build_table
 from ratecast.data.write import write_table
-from ratecast.errors import ConfigError, DataError, OutputError
+from ratecast.errors import ConfigError, DataError, ModelFolderError, OutputError, WorkerError
 from ratecast.files import MARKER
 from ratecast.predict import Predictor, with_predictions
+from ratecast.progress import Advance, SilentReporter
 from ratecast.records import Predictions
 from ratecast.scale import RatingScale
 from ratecast.scoring import PART_ROWS, score_table
@@ -139,7 +144,7 @@ def test_a_refused_part_says_what_is_kept(linear: Predictor, tmp_path: Path, mon
             raise OutputError(f"cannot write {path}: No space left on device; nothing was written")
         original(table, path)
 
-    monkeypatch.setattr(scoring, "write_table", write)
+    monkeypatch.setattr(parts, "write_table", write)
     table = build_table(rows_of(3 * PART_ROWS))
     with pytest.raises(OutputError, match=r"2,000 of 6,000 rows are scored and kept in .*scoring: run again with --resume"):
         score_table(linear, table, tmp_path / "scored.csv")
@@ -147,6 +152,115 @@ def test_a_refused_part_says_what_is_kept(linear: Predictor, tmp_path: Path, mon
         score_table(linear, table, tmp_path / "scored.csv")
     found = score_table(linear, table, tmp_path / "scored.csv", resume=True)
     assert (found.rows, found.resumed_rows) == (6_000, 2_000)
+
+
+def test_a_part_that_is_missing_between_others_is_scored(linear: Predictor, tmp_path: Path) -> None:
+    """Several processes do not end their parts in the order of the rows."""
+    table, work = build_table(rows_of(3 * PART_ROWS)), tmp_path / "scored.parquet.scoring"
+    score_table(linear, table, tmp_path / "whole.parquet")
+    with pytest.raises(KeyboardInterrupt):
+        score_table(linear, table, tmp_path / "scored.parquet", reporter=Interrupting(after_rows=2 * PART_ROWS))
+    kept = sorted(work.glob("*.arrow"))
+    assert len(kept) >= 2
+    kept[0].unlink()
+    found = score_table(linear, table, tmp_path / "scored.parquet", resume=True)
+    assert found.resumed_rows == (len(kept) - 1) * PART_ROWS
+    assert written(tmp_path / "scored.parquet").equals(written(tmp_path / "whole.parquet"))
+
+
+@pytest.fixture
+def two(linear: Predictor, monkeypatch: pytest.MonkeyPatch) -> Predictor:
+    """The model with two processes, also for few rows."""
+    monkeypatch.setattr(scoring, "WORKER_ROWS", 100)
+    return ratecast.load(linear.folder, threads=2)
+
+
+class Interrupting(SilentReporter):
+    """Does something, by default raises `KeyboardInterrupt`, once so many rows are scored."""
+
+    def __init__(self, after_rows: int, act: Callable[[], None] | None = None) -> None:
+        self.left, self.act = after_rows, act
+
+    @contextmanager
+    def track(self, task: str, total: int) -> Iterator[Advance]:
+        def advance(rows: int, note: str) -> None:
+            self.left -= rows
+            if self.left <= 0 and self.act is None:
+                raise KeyboardInterrupt
+            if self.left <= 0 and self.act is not None:
+                self.act()
+
+        yield advance
+
+
+def scorers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "ratecast.parts" in " ".join(child.cmdline())]
+
+
+def test_two_processes_write_what_one_does(linear: Predictor, two: Predictor, tmp_path: Path) -> None:
+    table, seen = build_table(rows_of(4 * PART_ROWS + 5)), set[int]()
+    look = Interrupting(1, lambda: seen.update(child.pid for child in scorers()))
+    score_table(linear, table, tmp_path / "one.parquet")
+    found = score_table(two, table, tmp_path / "two.parquet", reporter=look)
+    assert (found.rows, found.resumed_rows) == (4 * PART_ROWS + 5, 0)
+    assert (tmp_path / "two.parquet").read_bytes() == (tmp_path / "one.parquet").read_bytes()
+    assert len(seen) == 2
+    assert not scorers()
+
+
+def test_a_process_that_is_ended_loses_its_part_alone(two: Predictor, tmp_path: Path) -> None:
+    table = build_table(rows_of(8 * PART_ROWS))
+
+    def end() -> None:
+        for child in scorers():
+            child.kill()
+
+    with pytest.raises(WorkerError, match=r"status -9.*of 16,000 rows are scored and kept in .*: run again with --resume"):
+        score_table(two, table, tmp_path / "scored.parquet", reporter=Interrupting(1, end))
+    assert not scorers()
+    found = score_table(two, table, tmp_path / "scored.parquet", resume=True)
+    assert found.resumed_rows >= PART_ROWS
+    assert written(tmp_path / "scored.parquet")["number"].to_list() == list(range(8 * PART_ROWS))
+
+
+def test_what_a_process_finds_wrong_is_told(two: Predictor, tmp_path: Path) -> None:
+    shutil.copytree(two.folder, tmp_path / "model")
+    model = ratecast.load(tmp_path / "model", threads=2)
+    next((tmp_path / "model").glob("*.safetensors")).unlink()
+    with pytest.raises(ModelFolderError, match="is missing"):
+        score_table(model, build_table(rows_of(2 * PART_ROWS)), tmp_path / "scored.parquet")
+    assert not scorers()
+
+
+def test_processes_end_with_the_one_that_started_them(two: Predictor, tmp_path: Path) -> None:
+    """In a script, which nothing guards from being imported by its own processes."""
+    pl.DataFrame(rows_of(30 * PART_ROWS)).write_parquet(tmp_path / "new.parquet")
+    script = "import sys, ratecast, ratecast.scoring as s; s.WORKER_ROWS = 100; model = ratecast.load(sys.argv[1], threads=2)"
+    (tmp_path / "script.py").write_text(f"{script}; s.score_table(model, *sys.argv[2:])", encoding="utf-8")
+    places = [two.folder, tmp_path / "new.parquet", tmp_path / "scored.parquet"]
+    work = tmp_path / "scored.parquet.scoring"
+    with subprocess.Popen([sys.executable, str(tmp_path / "script.py"), *map(str, places)]) as process:
+        deadline = time.monotonic() + 120
+        while not list(work.glob("*.arrow")) and time.monotonic() < deadline:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.002)
+        children = psutil.Process(process.pid).children()
+        process.kill()
+    assert len(children) == 2
+    deadline = time.monotonic() + 60
+    while any(map(is_alive, children)):
+        assert time.monotonic() < deadline, "they live on"
+        time.sleep(0.05)
+    found = score_table(two, places[1], places[2], resume=True)
+    assert 0 < found.resumed_rows < found.rows
+    assert written(places[2])["number"].to_list() == list(range(30 * PART_ROWS))
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)  # an orphan that nothing waits for
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_another_table_is_not_gone_on_with(linear: Predictor, tmp_path: Path) -> None:
@@ -181,7 +295,7 @@ def test_memory_does_not_grow_with_the_rows(linear: Predictor, tmp_path: Path) -
     for count in (20_000, 200_000):
         pl.DataFrame(rows_of(count)).write_parquet(tmp_path / "new.parquet", row_group_size=20_000)
         process = subprocess.Popen(
-            [*COMMAND, str(linear.folder), str(tmp_path / "new.parquet"), "--out", str(tmp_path / "scored.parquet")],
+            [*COMMAND, linear.folder, tmp_path / "new.parquet", "--out", tmp_path / "scored.parquet", "--threads", "1"],
             stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(process.pid, 0)

@@ -10,6 +10,7 @@ RatecastError
 ├── OutputError          a place that cannot be written to
 ├── MissingExtraError    a part of ratecast whose extra is not installed
 ├── ShapeError           arrays whose shapes do not fit each other
+├── WorkerError          a process that did a part of the work and ended before it was done
 └── StoreError           a database of predictions that cannot be used
     ├── StoreUnavailableError     it does not answer or cannot be written now; trying again may help
     └── UnknownPredictionError    a prediction that is not in it
@@ -57,6 +58,10 @@ class MissingExtraError(RatecastError):
 
 class ShapeError(RatecastError):
     """Arrays whose shapes do not fit each other."""
+
+
+class WorkerError(RatecastError):
+    """A process that did a part of the work and ended before it was done, as one that takes too much memory is ended."""
 
 
 class StoreError(RatecastError):

@@ -26,6 +26,7 @@ from ratecast.evaluate.contest import Contest
 from ratecast.model.graph import OnnxGraph
 from ratecast.model.static import STATIC, StaticModel
 from ratecast.model.store import METRICS_FILE, Component, Manifest, read_manifest, verify
+from ratecast.processors import available_processors
 from ratecast.progress import Reporter
 from ratecast.records import Predictions, Review, Reviews
 from ratecast.scale import FloatArray, RatingScale
@@ -84,6 +85,16 @@ class Predictor:
     def used(self) -> Mapping[str, Kind]:
         """Columns besides the text that the model reads, and what they hold; `load_reviews` takes it as ``used``."""
         return {} if self.effects is None else self.effects.kinds
+
+    @property
+    def threads(self) -> int:
+        """Processor threads that it was loaded for."""
+        return self._threads or available_processors()
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a member is a network, which computes on all threads by itself."""
+        return any(isinstance(member, OnnxGraph) for member in self._members.values())
 
     @property
     def optimise(self) -> Optimise:
@@ -334,5 +345,5 @@ def as_reviews(
         return Reviews.from_reviews(reviews), None
     if isinstance(reviews, str | list | tuple):
         return Reviews.from_texts(reviews), None
-    loaded = load_reviews(reviews, need_rating=False, drop_duplicates=False, used=used or {}, known=known)
+    loaded = load_reviews(reviews, need_rating=False, drop_duplicates=False, used=used or {}, known=known, describe=False)
     return loaded.reviews, loaded.lacking

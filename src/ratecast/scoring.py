@@ -3,31 +3,32 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from arro3.core import Array, ChunkedArray, DataType, Table
 
 from ratecast.config import ColumnsConfig, Optimise
-from ratecast.data import Source, load_reviews
+from ratecast.data import Source
 from ratecast.data.columns import find_columns, with_known
 from ratecast.data.read import stream_table
 from ratecast.data.table import TEXT, is_number
 from ratecast.data.texts import source_stamp
-from ratecast.data.write import check_writable, write_table, write_tables
-from ratecast.errors import ConfigError, DataError, OutputError
+from ratecast.data.write import check_writable, write_tables
+from ratecast.errors import ConfigError, DataError, OutputError, WorkerError
 from ratecast.files import check_working_folder, working_folder
 from ratecast.model.store import MANIFEST, sha256
-from ratecast.predict import Predictor, with_predictions
+from ratecast.parts import PartSettings, ScoredPart, Workers, score_part
+from ratecast.predict import Predictor
 from ratecast.progress import Advance, Reporter, SilentReporter
-from ratecast.records import Predictions
 
 PART_ROWS: Final = 2_000
 """Rows that are scored before they are written down."""
+WORKER_ROWS: Final = 50_000
+"""Rows for which it pays to start a process, which takes as long as scoring a good part of them."""
 _STATE_FILE: Final = "scoring.json"
 _ROLES: Final = ("text", "title", "user", "item", "category")
 
@@ -78,7 +79,8 @@ def score_table(
 
     The table is read twice, a piece at a time: first to count its rows and settle the types of its columns, so that a file that
     is cut off is found before the long work. What is scored is kept in ``<out>.scoring`` until the file is written as a whole.
-    Delimited files, JSON lines, Parquet and Arrow take flat memory; another source is in memory as a whole.
+    Delimited files, JSON lines, Parquet and Arrow take flat memory; another source is in memory as a whole. A model without a
+    network scores long tables in as many processes as the model has threads; each holds the model.
 
     Args:
         predictor: the model.
@@ -94,6 +96,7 @@ def score_table(
         ConfigError: if what an interrupted run left is of something else, or an option cannot be used.
         DataError: if the table cannot be read or has no column with texts.
         OutputError: if the file cannot be written. What was scored is kept, and `resume` goes on from it.
+        WorkerError: if a process that scores ends before its work is done; then too.
 
     Example:
         ``score_table(ratecast.load("model/"), "new.parquet", "scored.parquet")``
@@ -118,18 +121,19 @@ def score_table(
         survey.rows,
     ]
     fingerprint = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
-    scoring = _Scoring(predictor, source, survey, work, told)
+    scoring = _Scoring(predictor, source, survey, told)
+    settings = PartSettings(columns=replace(survey.config, query=None), optimise=optimise, coverage=coverage, work=work)
     with working_folder(work, resume=resume):
         _check_resumed(work / _STATE_FILE, fingerprint, resume=resume)
-        before, begun = sum(1 for _ in _parts(work)), time.perf_counter()
-        scoring.run(before, optimise, coverage)
+        before, begun = _rows_in(work, survey.rows), time.perf_counter()
+        scoring.run(settings)
         seconds = time.perf_counter() - begun
         parts = _parts(work)
-        write_tables((_read(part) for part in parts), target)
+        write_tables((_read(part) for part in parts.values()), target)
     return Scored(
         rows=survey.rows,
-        resumed_rows=min(before * PART_ROWS, survey.rows),
-        passed_on=None if predictor.cascade is None else sum(int(part.stem.partition("-")[2]) for part in parts),
+        resumed_rows=before,
+        passed_on=None if predictor.cascade is None else sum(int(part.stem.partition("-")[2]) for part in parts.values()),
         replaced=scoring.replaced,
         seconds=seconds,
     )
@@ -199,25 +203,50 @@ def _conform(table: Table, kinds: Mapping[str, DataType]) -> Table:
 class _Scoring:
     """Scores a table part by part."""
 
-    def __init__(self, predictor: Predictor, source: Source, survey: _Survey, work: Path, reporter: Reporter) -> None:
-        self._predictor, self._source, self._survey, self._work, self._reporter = predictor, source, survey, work, reporter
+    def __init__(self, predictor: Predictor, source: Source, survey: _Survey, reporter: Reporter) -> None:
+        self._predictor, self._source, self._survey, self._reporter = predictor, source, survey, reporter
         self.replaced: tuple[str, ...] = ()
         self._lacking: str | None = None
 
-    def run(self, done: int, optimise: Optimise | None, coverage: float | None) -> None:
-        """Score and keep every part after those that are done."""
-        rows = 0
+    def run(self, settings: PartSettings) -> None:
+        """Score and keep every part that is not kept yet."""
         with self._reporter.track("predicting", self._survey.rows) as advance:
-            for number, part in enumerate(self._slices()):
-                rows += part.num_rows
-                if number < done:
-                    advance(part.num_rows, "")
-                    continue
-                try:
-                    self._score(part, number, partial(self._predictor.predict, optimise=optimise, coverage=coverage), advance)
-                except OutputError as error:
-                    kept = f"{rows - part.num_rows:,} of {self._survey.rows:,} rows are scored and kept in {self._work}"
-                    raise OutputError(f"{error}; {kept}: run again with --resume") from None
+            parts = self._left(set(_parts(settings.work)), advance)
+            try:
+                for scored in self._scored(parts, settings, advance):
+                    self.replaced = scored.replaced
+                    if scored.lacking and scored.lacking != self._lacking:
+                        self._reporter.tell(scored.lacking)
+                        self._lacking = scored.lacking
+            except (OutputError, WorkerError) as error:
+                rows, work = self._survey.rows, settings.work
+                kept = f"{_rows_in(work, rows):,} of {rows:,} rows are scored and kept in {work}"
+                raise type(error)(f"{error}; {kept}: run again with --resume") from None
+
+    def _scored(self, parts: Iterable[tuple[int, Table]], settings: PartSettings, advance: Advance) -> Iterator[ScoredPart]:
+        """What came of each part, which is kept; not always in their order."""
+        processes = 1 if self._predictor.has_network else min(self._predictor.threads, self._survey.rows // WORKER_ROWS)
+        if processes > 1:
+            with Workers(self._predictor.folder, settings, processes) as workers:
+                for scored in workers.score(parts):
+                    advance(scored.rows, "")
+                    yield scored
+            return
+        for number, part in parts:
+            forward = _Forward(advance)
+            scored = score_part(self._predictor, settings, number, part, forward)
+            advance(scored.rows - forward.advanced, "")
+            yield scored
+
+    def _left(self, done: Collection[int], advance: Advance) -> Iterator[tuple[int, Table]]:
+        """The parts that are not done, with their numbers."""
+        rows = 0
+        for number, part in enumerate(self._slices()):
+            rows += part.num_rows
+            if number in done:
+                advance(part.num_rows, "")
+            else:
+                yield number, part
         if rows != self._survey.rows:
             raise DataError(f"the table changed while it was read: {self._survey.rows:,} rows before, {rows:,} now")
 
@@ -236,26 +265,6 @@ class _Scoring:
                     waiting = []
         if waiting:
             yield _joined(waiting)
-
-    def _score(self, part: Table, number: int, predict: Callable[..., Predictions], advance: Advance) -> None:
-        loaded = load_reviews(
-            part,
-            replace(self._survey.config, query=None),
-            need_rating=False,
-            drop_duplicates=False,
-            used=self._predictor.used,
-            known=self._predictor.manifest.columns,
-        )
-        if loaded.lacking and loaded.lacking != self._lacking:
-            self._reporter.tell(loaded.lacking)
-            self._lacking = loaded.lacking
-        forward = _Forward(advance)
-        found = predict(loaded.reviews, reporter=forward)
-        advance(part.num_rows - forward.advanced, "")
-        scored, replaced = with_predictions(part, found)
-        self.replaced = tuple(replaced)
-        passed_on = 0 if found.passed_on is None else int(found.passed_on.sum())
-        write_table(scored, self._work / f"{number:08d}-{passed_on}.arrow")
 
 
 class _Forward:
@@ -281,9 +290,14 @@ class _Forward:
         yield advance
 
 
-def _parts(work: Path) -> list[Path]:
-    """Parts that are scored, in their order."""
-    return sorted(work.glob("*.arrow"))
+def _parts(work: Path) -> dict[int, Path]:
+    """Parts that are scored by their numbers, in their order."""
+    return {int(path.stem.partition("-")[0]): path for path in sorted(work.glob("*.arrow"))}
+
+
+def _rows_in(work: Path, rows: int) -> int:
+    """Rows of the parts that are scored, of a table of so many."""
+    return sum(min(PART_ROWS, rows - PART_ROWS * number) for number in _parts(work))
 
 
 def _read(part: Path) -> Table:
@@ -292,7 +306,7 @@ def _read(part: Path) -> Table:
     try:
         return Table.from_arrow(read_ipc(part))
     except Exception as error:  # noqa: BLE001 - arro3 raises nothing narrower
-        raise DataError(f"{part} is damaged ({error}); delete it and those after it, and run with --resume") from None
+        raise DataError(f"{part} is damaged ({error}); delete it, and run with --resume") from None
 
 
 def _joined(tables: list[Table]) -> Table:

@@ -312,5 +312,12 @@ def test_the_report_as_json() -> None:
     assert set(stored) == set(report.__dataclass_fields__)
 
 
+def test_texts_are_described_only_if_asked_for() -> None:
+    table = build_table({"text": ["good and cheap", "the best of all"]})
+    assert load_reviews(table, need_rating=False).report.languages == {"English": 1.0}
+    report = load_reviews(table, need_rating=False, describe=False).report
+    assert (report.languages, report.text_words, report.rows_kept) == ({}, {}, 2)
+
+
 def test_words_are_counted_in_scripts_without_spaces() -> None:
     assert load({"text": ["电池不好"] * 2, "stars": [1, 2]}).report.text_words["median"] == 4

@@ -66,7 +66,8 @@ def predict(
             level) or qwk (levels cut at fitted thresholds). What the model was fitted for by default, mostly rmse.
         coverage: Share of the ratings that the intervals shall hold; what the model was fitted for by default, mostly 0.9.
         device: What networks compute on: cpu, or cuda where onnxruntime-gpu is installed in place of onnxruntime.
-        threads: Processor threads; one for each processor that the process may use by default.
+        threads: Processor threads, or with --out and a model without a network, processes; one for each processor that the
+            command may use by default.
         resume: Go on with the same run where it was interrupted; what it scored is kept in <out>.scoring/ until the end.
         settings: the flags really given.
     """
@@ -127,6 +128,7 @@ def _reviews(source: "Source", columns: "ColumnsConfig", predictor: "Predictor",
         drop_duplicates=False,
         used=predictor.used,
         known=predictor.manifest.columns,
+        describe=False,
     )
     if loaded.lacking:
         reporter.tell(loaded.lacking)

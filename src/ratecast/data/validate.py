@@ -61,6 +61,7 @@ def load_reviews(
     minimum_rows: int = 1,
     used: Mapping[str, Kind] | None = None,
     known: Mapping[str, str] | None = None,
+    describe: bool = True,
 ) -> LoadedReviews:
     """Read a table and make reviews of its rows.
 
@@ -77,6 +78,7 @@ def load_reviews(
             may lack some of them.
         known: name by role of the columns that a model was fitted on, which are taken where the table has them and the
             configuration names no others.
+        describe: whether the report tells the languages and lengths of the texts, which takes longer than everything else.
 
     Raises:
         ConfigError: if the configuration uses a column that is no further information, such as the rating.
@@ -91,7 +93,14 @@ def load_reviews(
     config = with_known(config, known or {}, read.table)
     try:
         return _load(
-            read, config, scale, used, need_rating=need_rating, drop_duplicates=drop_duplicates, minimum_rows=minimum_rows
+            read,
+            config,
+            scale,
+            used,
+            need_rating=need_rating,
+            drop_duplicates=drop_duplicates,
+            minimum_rows=minimum_rows,
+            describe=describe,
         )
     except (DataError, ScaleError) as error:  # what was odd on the way may be the cause
         raise type(error)("; ".join([str(error), *read.notes[:2]])) from None
@@ -106,6 +115,7 @@ def _load(
     need_rating: bool,
     drop_duplicates: bool,
     minimum_rows: int,
+    describe: bool,
 ) -> LoadedReviews:
     table, columns = read.table, find_columns(read.table, config, need_rating=need_rating)
     further = find_used(table, columns, config.use) if used is None else known_used(table, columns, used)
@@ -122,7 +132,7 @@ def _load(
     rows = np.flatnonzero(sieve.kept).astype(np.int64)
     reviews = reviews.take(rows)
     lacking = further.lacking()
-    languages, words = describe_texts(reviews.text.tolist())
+    languages, words = describe_texts(reviews.text.tolist() if describe else [])
     report = DataReport(
         source=read.source,
         columns=columns,
