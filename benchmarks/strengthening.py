@@ -37,6 +37,7 @@ ROWS = (
     Row("four dropout masks", ("--dropout-samples", "4")),
     Row("R-Drop", ("--r-drop", "1")),
     Row("top layer anew", ("--reinitialised-layers", "1")),
+    Row("top two layers anew", ("--reinitialised-layers", "2")),
     Row("adversarial", ("--adversarial", "5")),
     Row("word deletion", ("--word-deletion", "0.1")),
     Row("label smoothing", ("--label-smoothing", "0.1")),
