@@ -125,7 +125,7 @@ def test_the_best_weights_come_back_in_layers_that_joined_later_too(
     parts: Parts, deep_run: RunOf, deep_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([9.0, *(float(number) for number in range(1, 20))])  # the best one is the first after some steps
-    monkeypatch.setattr(RatingLearner, "score", lambda _: next(scores))
+    monkeypatch.setattr(RatingLearner, "score", lambda *_: next(scores))
     tuned = tune(parts, deep_run(steps=12, evaluations_per_epoch=10, patience=50))
     assert tuned.result.best_step == 3
     start = load_backbone(BackboneConfig(backbone=str(deep_backbone), max_tokens=24)).model.state_dict()
