@@ -177,6 +177,8 @@ class Connections:
         return status, 1000 * (time.perf_counter() - started)
 
     async def _ask(self, body: bytes) -> int:
+        while self._idle and self._idle[-1][0].at_eof():  # a service closes what it has not heard of for seconds
+            self._idle.pop()[1].close()
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
         head = f"POST /v1/predict HTTP/1.1\r\nhost: {self._host}:{self._port}\r\ncontent-type: application/json\r\n"
         writer.write(head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body)

@@ -207,7 +207,7 @@ class RatingScale:
         values = np.asarray(ratings, dtype=np.float64)
         inner = np.asarray(self.edges[1:-1], dtype=np.float64) if self.is_continuous else self._midpoints()
         side = "right" if self.is_continuous else "left"
-        return np.searchsorted(inner, values, side=side).astype(np.int64)  # type: ignore[call-overload, no-any-return]
+        return np.searchsorted(inner, values, side=side).astype(np.int64)  # type: ignore[call-overload, no-any-return] # a side in a variable
 
     def snap(self, ratings: ArrayLike) -> FloatArray:
         """Nearest level of each rating (the bin's centre on a continuous scale); same shape as ``ratings``."""

@@ -244,7 +244,7 @@ def set_trained(model: nn.Module, *, trained_layers: int | None, train_embedding
     for layer in layers[frozen:]:
         layer.requires_grad_(True)
     if not train_embeddings:
-        embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+        embeddings: Any = model.get_input_embeddings()  # type: ignore[operator] # torch says that any attribute of a module may be a tensor
         embeddings.requires_grad_(False)
     return frozen
 

@@ -99,7 +99,7 @@ class Rater(nn.Module):
         """
         given = {"input_ids": input_ids, "attention_mask": attention_mask}
         if before is not None and isinstance(self.windows, RecurrentWindows):
-            embed: Any = self.backbone.get_input_embeddings()  # type: ignore[operator]
+            embed: Any = self.backbone.get_input_embeddings()  # type: ignore[operator] # torch says that any attribute of a module may be a tensor
             summary = self.windows.summary(before)
             given = {
                 "inputs_embeds": torch.cat([summary, embed(input_ids)], 1),

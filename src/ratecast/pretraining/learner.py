@@ -95,7 +95,7 @@ class PretrainingLearner:
         batch, held_out = self._training.batch(0), self._held_out.batch(0)
 
         def step() -> None:
-            self._objective.loss(batch, (0,)).mean.backward()  # type: ignore[no-untyped-call]
+            self._objective.loss(batch, (0,)).mean.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
             self.network.zero_grad()
 
         def score() -> None:

@@ -81,7 +81,7 @@ class Metrics:
         if not self.are_shared:
             return generate_latest(self.registry)
         together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call] # prometheus_client does not annotate it
         return generate_latest(together)
 
     def _follow(self, name: str, about: str, read: Callable[[], int]) -> None:

@@ -170,7 +170,7 @@ class Supervisor:
         status = worker.process.exitcode
         worker.process.close()
         worker.process = None
-        mark_process_dead(worker.number, str(folder))  # type: ignore[no-untyped-call]
+        mark_process_dead(worker.number, str(folder))  # type: ignore[no-untyped-call] # prometheus_client does not annotate it
         if self._is_leaving:
             return
         if not self._is_serving:

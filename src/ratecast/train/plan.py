@@ -225,7 +225,7 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
 
     def train() -> None:
         loss = rater.vectors(ids, mask, windows).square().mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
         loss.item()  # a GPU has done its work only then
         rater.zero_grad()
 

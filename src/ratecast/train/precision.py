@@ -27,7 +27,7 @@ def choose_precision(name: str) -> str:
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     # torch 2.13 has no public question for these two.
-    has_instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    has_instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001 - see above
     return "bfloat16" if has_instructions and _gain() > _CLEARLY else "float32"
 
 

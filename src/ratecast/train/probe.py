@@ -75,7 +75,7 @@ def _minimise(head: Head, vectors: Tensor, ratings: Tensor, weights: Tensor | No
         optimizer.zero_grad()
         distance = (head.linear.weight - anchor).square().sum()
         loss = weighted_mean(head.loss(head(vectors), ratings), weights) + penalty * distance
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)  # type: ignore[no-untyped-call] # torch does not annotate it

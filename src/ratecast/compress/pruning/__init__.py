@@ -156,7 +156,7 @@ def _chosen_layers(rater: Rater, encoder: TextEncoder, cut: Cut, validation: Rat
         raise ConfigError(
             f"kept_layers is {wanted}; the network has {layers} layers, of which {least} to {layers - 1} can stay"
         )
-    is_fixed = rater.backbone.config.model_type == "modernbert"  # type: ignore[union-attr]
+    is_fixed = rater.backbone.config.model_type == "modernbert"  # type: ignore[union-attr] # as of all transformers models
     if cut.layer_choice == "even":
         return even_layers(layers, wanted, with_lowest=is_fixed)
     kept = list(range(layers))

@@ -89,7 +89,7 @@ def check_architecture(kind: str) -> None:
 def head_size(model: Any) -> int:
     """Outputs of one attention head."""
     layer = transformer_layers(model)[0]
-    return int(layer.get_submodule(layout_of(model).attention).attention_head_size)  # type: ignore[arg-type]
+    return int(layer.get_submodule(layout_of(model).attention).attention_head_size)  # type: ignore[arg-type] # a number, of a module known when it runs
 
 
 def keep_layers(model: Any, kept: Sequence[int]) -> None:
