@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 PEERS = Path(__file__).parent / "peers"
+ROOT = Path(__file__).resolve().parent.parent.parent
+"""Where pip runs: a list of packages names ratecast itself as ``--editable .``."""
 
 
 class InstallError(Exception):
@@ -82,7 +84,7 @@ def _create(home: Path, python: Path, packages: list[str]) -> None:
     (home / "requirements.txt").write_text("\n".join(packages) + "\n")
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--requirement", home / "requirements.txt"]
     for command in ([sys.executable, "-m", "venv", home], pip):
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if line.strip() and "WARNING" not in line]
             reason = without_places(" ".join(errors[-3:]))[:400] or f"exit status {done.returncode}"

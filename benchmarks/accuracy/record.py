@@ -108,6 +108,11 @@ class Shelf:
         with np.load(self.path(setting, run.peer, run.seed, "npz")) as content:
             return on_scale(dict(content), self.scale, len(self.ratings))
 
+    def interval(self, setting: Setting, run: Run) -> FloatArray | None:
+        """The lowest and highest rating of each 90 % interval, shape ``(review, 2)``; None where a run has none."""
+        with np.load(self.path(setting, run.peer, run.seed, "npz")) as content:
+            return content["interval"].astype(np.float64) if "interval" in content else None
+
 
 def on_scale(content: dict[str, np.ndarray], scale: RatingScale, reviews: int) -> tuple[FloatArray, bool]:
     """Predictions over the levels of a scale, shape ``(review, level)``, and whether they were bare ratings.

@@ -16,12 +16,15 @@ from task import Setting
 from ratecast.evaluate.bootstrap import Bootstrap, Difference, bootstrap
 from ratecast.evaluate.calibration import CalibrationTest, calibration_test
 from ratecast.evaluate.contest import format_seconds
+from ratecast.evaluate.coverage import Coverage, interval_coverage
 from ratecast.evaluate.metrics import METRICS
 from ratecast.scale import RatingScale
 
 RATECAST = "ratecast"
 SHOWN = ("rmse", "mae", "accuracy", "qwk", "nll", "ece")
 COMPARED = ("rmse", "mae", "accuracy")
+ASKED = 0.9
+"""Share of ratings that intervals are asked to hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,7 @@ class Contest:
         differences: ratecast's metrics minus a peer's, by peer and metric; empty if ratecast did not finish.
         absent: runs that gave nothing.
         calibration: whether the probabilities of ratecast's first seed are calibrated; None if it did not finish.
+        coverage: how many ratings the intervals of each of its seeds hold, as far as these were kept.
     """
 
     shelf: Shelf
@@ -76,6 +80,7 @@ class Contest:
     differences: Mapping[str, Mapping[str, Difference]]
     absent: Sequence[Run]
     calibration: CalibrationTest | None
+    coverage: Sequence[Coverage]
 
     @property
     def name(self) -> str:
@@ -122,8 +127,16 @@ def measure(shelf: Shelf, setting: Setting) -> Contest | None:
     absent = [run for run in runs if run.status != "finished"]
     own = next((found for (peer, _), (found, _) in predicted.items() if peer == RATECAST), None)
     calibration = None if own is None else calibration_test(shelf.ratings, own, shelf.scale, groups=shelf.groups)
+    intervals = [shelf.interval(setting, run) for run in finished if run.peer == RATECAST]
+    coverage = [interval_coverage(shelf.ratings, ends, asked=ASKED) for ends in intervals if ends is not None]
     return Contest(
-        shelf=shelf, setting=setting, standings=standings, differences=differences, absent=absent, calibration=calibration
+        shelf=shelf,
+        setting=setting,
+        standings=standings,
+        differences=differences,
+        absent=absent,
+        calibration=calibration,
+        coverage=coverage,
     )
 
 
@@ -234,6 +247,8 @@ def _facts(contest: Contest) -> dict[str, Any]:
     }
     if contest.calibration is not None:
         facts["calibration of ratecast's first seed"] = contest.calibration.summary()
+    for number, coverage in enumerate(contest.coverage):
+        facts["intervals of ratecast" + (f", {number + 1}" if number else "")] = coverage.summary()
     machines = [run.machine for run in runs]
     for name in dict.fromkeys(name for machine in machines for name in machine):
         values = dict.fromkeys(str(machine[name]) for machine in machines if name in machine)

@@ -26,10 +26,10 @@ SECONDS = 60.0
 """Longest time that anything may take here; the machine may be busy."""
 
 
-def write_linear_model(folder: Path, texts: list[str], ratings: list[float], *, seed: int = 0) -> Path:
+def write_linear_model(folder: Path, texts: list[str], ratings: list[float], *, seed: int = 0, written: str = "1..5") -> Path:
     """A model folder with a linear model alone, which needs neither torch nor a backbone."""
     folder.mkdir(parents=True)
-    scale = RatingScale.parse("1..5")
+    scale = RatingScale.parse(written, ratings)
     train, validation = Reviews.from_texts(texts[::2], ratings[::2]), Reviews.from_texts(texts[1::2], ratings[1::2])
     model = fit_logistic(RegressionTask(train, validation, scale), seed, penalties=[1.0])
     blend = Blend(members=("linear",), weights=np.ones(1), bias=np.zeros(len(scale)))

@@ -58,9 +58,12 @@ def read_texts(path: Path) -> list[str]:
     return list(arro3.io.read_parquet(path).read_all()["text"].to_pylist())
 
 
-def write_probabilities(path: Path, probabilities: np.ndarray, levels: Sequence[float] | np.ndarray) -> None:
-    """Write a probability for every level, shape ``(review, level)``."""
-    np.savez(path, probabilities=np.asarray(probabilities, dtype=np.float64), levels=np.asarray(levels, dtype=np.float64))
+def write_probabilities(
+    path: Path, probabilities: np.ndarray, levels: Sequence[float] | np.ndarray, interval: np.ndarray | None = None
+) -> None:
+    """Write probabilities, shape ``(review, level)``, and 90 % intervals, ``(review, 2)``, of a peer that has them."""
+    content = {"probabilities": probabilities, "levels": levels} | ({} if interval is None else {"interval": interval})
+    np.savez(path, **{name: np.asarray(values, dtype=np.float64) for name, values in content.items()})
 
 
 def write_ratings(path: Path, ratings: np.ndarray, levels: Sequence[float] | np.ndarray) -> None:

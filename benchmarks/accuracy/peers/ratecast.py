@@ -12,7 +12,8 @@ from peers.exchange import run, write_probabilities
 
 PREFIX = "p_"
 """What the columns of probabilities begin with; the level follows."""
-
+ENDS = ("predicted_low", "predicted_high")
+"""Columns of the intervals, which hold 90 % of the ratings by default."""
 
 FITTING_SHARE = 0.9
 STARTING_SECONDS = 10.0
@@ -38,7 +39,9 @@ def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
         table = arro3.io.read_parquet(scored).read_all()
     columns = [name for name in table.column_names if name.startswith(PREFIX)]
     probabilities = np.stack([table[name].to_numpy() for name in columns], axis=1)
-    write_probabilities(out, probabilities, [float(name.removeprefix(PREFIX)) for name in columns])
+    ends = [table[name].to_numpy() for name in ENDS if name in table.column_names]
+    levels = [float(name.removeprefix(PREFIX)) for name in columns]
+    write_probabilities(out, probabilities, levels, np.stack(ends, axis=1) if ends else None)
 
 
 if __name__ == "__main__":

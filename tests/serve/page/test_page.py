@@ -1,62 +1,12 @@
 """The page in a real browser, used as a person would."""
 
-import shutil
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
-import ratecast
 from ratecast.data import read_table
-from ratecast.serve.page import Served, create_page
 from ratecast.store import Store
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium-headless-shell", "chromium", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail("there is no Chromium. On Debian: apt-get install chromium-headless-shell")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as store:
-        yield store
-
-
-@pytest.fixture
-def page(browser: Browser, store: Store, tiny_model: Path) -> Iterator[Page]:
-    """The page of a service that runs; a problem in the browser's console fails the test."""
-    predictor = ratecast.load(tiny_model, threads=1)
-    app = FastAPI()
-    app.include_router(create_page(lambda: [Served(name="tiny", version="1", predictor=predictor)], store=store))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    page = browser.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(f"http://127.0.0.1:{port}/")
-    expect(page.get_by_role("heading", name="Rate reviews")).to_be_visible()
-    yield page
-    page.close()
-    server.should_exit = True
-    thread.join()
-    assert problems == []
 
 
 def test_pasted_reviews_are_rated_and_can_be_downloaded(page: Page, tmp_path: Path) -> None:

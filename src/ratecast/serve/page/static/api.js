@@ -29,12 +29,22 @@ async function answer(path, options = {}) {
 export const query = (values) =>
   new URLSearchParams(Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== ""));
 
-export const get = async (path, values = {}) => (await answer(`${path}?${query(values)}`)).json();
+export const get = async (path, values = {}, signal = null) => (await answer(`${path}?${query(values)}`, { signal })).json();
 export const getText = async (path, values = {}) => (await answer(`${path}?${query(values)}`)).text();
 
 export async function post(path, content) {
   const headers = { "Content-Type": "application/json" };
   return (await answer(path, { method: "POST", headers, body: JSON.stringify(content) })).json();
+}
+
+// Makes signals, each of which aborts what was asked with the one before: an answer that comes late is never shown.
+export function turns() {
+  let last = new AbortController();
+  return () => {
+    last.abort();
+    last = new AbortController();
+    return last.signal;
+  };
 }
 
 // Sends reviews, calls onProgress with {done, total} while they are rated, and gives the result.

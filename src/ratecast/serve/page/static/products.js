@@ -1,16 +1,18 @@
 // Products with their scores, and the trend of one or all.
 
-import { get } from "./api.js";
+import { get, turns } from "./api.js";
 import { find, make, rounded, trend, whole } from "./draw.js";
 import { attempt, model } from "./page.js";
 
 const STEP = 25;
+const tableTurn = turns();
+const trendTurn = turns();
 let offset = 0;
 let chosen = null;
 let shownModel = null;
 
 async function showTrend() {
-  const points = await get("trend", { model: model().name, item: chosen, by: find("by").value });
+  const points = await get("trend", { model: model().name, item: chosen, by: find("by").value }, trendTurn());
   find("trend-title").textContent = chosen ?? "All products over time";
   find("all").hidden = chosen === null;
   find("trend").replaceChildren(points.length ? trend(points, model().scale) : "");
@@ -39,7 +41,7 @@ function row(product) {
 }
 
 async function showTable() {
-  const page = await get("products", { model: model().name, order: find("order").value, offset, limit: STEP });
+  const page = await get("products", { model: model().name, order: find("order").value, offset, limit: STEP }, tableTurn());
   find("products-table").tBodies[0].replaceChildren(...page.products.map(row));
   find("products-table").hidden = !page.total;
   find("products-total").textContent = page.total

@@ -1,9 +1,10 @@
 // The reviews that a person should read, and what people decided.
 
-import { get, post } from "./api.js";
+import { get, post, turns } from "./api.js";
 import { find, make, review, rounded } from "./draw.js";
 import { attempt, model, say, showCount } from "./page.js";
 
+const turn = turns();
 const HINTS = {
   "": "The most urgent first. Accept the predicted rating, or give the right one.",
   uncertain: "The model spreads its probability widely.",
@@ -69,8 +70,8 @@ function deciding(entry) {
   return form;
 }
 
-async function showWaiting() {
-  const page = await get("queue", { model: model().name, reason: reason(), after });
+async function showWaiting(signal = turn()) {
+  const page = await get("queue", { model: model().name, reason: reason(), after }, signal);
   showSizes(page.sizes);
   after = page.next;
   find("waiting-reviews").append(...page.reviews.map((entry) => review(inOrder(entry), scaleOf(entry), deciding(entry))));
@@ -78,8 +79,8 @@ async function showWaiting() {
   if (!find("waiting-reviews").children.length) find("queue-hint").textContent = "Nothing waits here.";
 }
 
-async function showDecided() {
-  const found = await get("decisions");
+async function showDecided(signal) {
+  const found = await get("decisions", {}, signal);
   find("queue-more").hidden = true;
   find("waiting-reviews").append(...found.map(({ decision, prediction }) => {
     const what = decision.verdict === "accept" ? "accepted this" : `corrected it to ${decision.rating}`;
@@ -95,11 +96,12 @@ export async function showQueue() {
   after = null;
   find("queue-hint").textContent = HINTS[reason()];
   find("waiting-reviews").replaceChildren();
-  await (reason() === "decided" ? showDecided() : showWaiting());
+  const signal = turn();
+  await (reason() === "decided" ? showDecided(signal) : showWaiting(signal));
 }
 
 export function startQueue() {
   find("reviewer").value = localStorage.getItem("ratecast-reviewer") ?? "";
-  find("queue-more").addEventListener("click", () => attempt(showWaiting));
+  find("queue-more").addEventListener("click", () => attempt(() => showWaiting()));
   for (const choice of document.querySelectorAll("input[name=reason]")) choice.addEventListener("change", () => attempt(showQueue));
 }
