@@ -19,6 +19,7 @@ from ratecast.fitting import prepare_job, run_job
 from ratecast.job import Clock, Job
 from ratecast.members import fit_columns, fit_linear, fit_more, scoring_seconds
 from ratecast.progress import Advance, SilentReporter
+from ratecast.train.plan import Speed
 
 GRADES = ("awful", "bad", "fine", "good", "great")
 
@@ -110,6 +111,23 @@ def test_a_fit_whose_backbone_is_too_large_for_the_time_learns_words_from_more_r
     told = "fine-tuning the backbone on all 2,400 reviews would take about "
     assert [line for line in reporter.lines if line.startswith(told) and line.endswith(" more")]
     assert not (predictor.folder / "model.onnx").exists()
+    assert predictor.predict(["thing 1 and 2 is great", "thing 1 and 2 is awful"]).rating[0] > 3
+
+
+@pytest.mark.slow
+def test_a_fit_whose_time_is_too_short_for_layers_trains_a_head_on_several_of_them(
+    tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratecast.train.finetune.measure_speed", lambda *_: Speed(encoding=1e5, training=10.0))
+    job, reporter = job_of(tmp_path, 400, time_budget="60s", backbone=str(tiny_backbone), max_tokens=32, blend=False)
+    predictor = run_job(job, resume=False)
+    (plan,) = (line for line in reporter.lines if line.startswith("plan: "))
+    assert plan.startswith("plan: the head alone, 10.0 passes over 260 reviews")
+    assert [line for line in reporter.lines if line.startswith("fine-tuning the backbone on all 260 reviews would take")]
+    told = "The backbone is as it was pretrained, its head alone has learnt: the time was too short to train its layers."
+    assert told in predictor.notes()
+    weights = next(part for part in predictor.manifest.components if part.kind == "weights")
+    assert weights.settings["layers"] == 2  # both of the tiny backbone's
     assert predictor.predict(["thing 1 and 2 is great", "thing 1 and 2 is awful"]).rating[0] > 3
 
 

@@ -123,7 +123,10 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
     )
     ended = f"Training ended by its {result.stopped_by} after {result.steps} steps ({course})"
     found = [f"{ended}; the weights of step {result.best_step} are kept."]
-    if result.best_step == 0:
+    if tuned.config.backbone.trained_layers == 0:
+        short = ": the time was too short to train its layers" if job.config.backbone.trained_layers is None else ""
+        found.append(f"The backbone is as it was pretrained, its head alone has learnt{short}.")
+    elif result.best_step == 0:
         found.append(
             "No step of fine-tuning was better on the validation reviews than the untrained backbone: more time may help."
         )

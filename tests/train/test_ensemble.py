@@ -173,7 +173,7 @@ def test_networks_share_the_time(parts: Parts, run_of: RunOf, seen: list[Seen], 
 
     def make_plan(*arguments: Any, **named: Any) -> Any:
         found = original(*arguments, **named)
-        planned.extend((named["seconds"](16.0), found.seconds))
+        planned.extend((named["seconds"](16.0, 1), found.seconds))
         return found
 
     monkeypatch.setattr("ratecast.train.finetune.make_plan", make_plan)

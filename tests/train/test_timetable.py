@@ -23,8 +23,9 @@ def test_the_shorter_the_input_the_more_is_left() -> None:
     seconds = UNMEASURED.measured(float("nan"), "bfloat16").planner(20_000.0, 1)
     assert seconds is not None
     judged = 100 / (20_000 * 0.25) + 0.01
-    assert seconds(100) == pytest.approx(1000 - 2 * 400 * 100 / 20_000 - 700 * judged)
-    assert seconds(50) > seconds(100) > seconds(200)
+    assert seconds(100, 3) == pytest.approx(1000 - 2 * 400 * 100 / 20_000 - 700 * judged)
+    assert seconds(50, 3) > seconds(100, 3) > seconds(200, 3)
+    assert seconds(100, 0) == pytest.approx(1000 - 400 * 100 / 20_000 - 700 * judged)  # they are read for the head's fit alone
 
 
 def test_no_more_is_scored_than_the_time_allows_to_judge() -> None:

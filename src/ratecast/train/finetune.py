@@ -167,6 +167,7 @@ class _Tuning:
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
         self._weights = review_weights(self._parts["train"], scale, run.config.train.class_weights)
         self._time = self._time.measured(encoding / float(self._texts["validation"].lengths.mean()), self.plan.precision)
+        self._time = self._time.with_trained(self.plan.trained_layers)
         self._prepare(self._run.config)
 
     def _planned(self, parts: dict[str, Reviews], scale: RatingScale, run: Run, saved: Plan | None) -> tuple[Plan, float]:
@@ -186,12 +187,13 @@ class _Tuning:
         fixed: dict[str, Any] = {"layers": self._layers, "longest": encoder.settings.max_tokens, "precision": precision}
         seconds = self._time.planner(speed.encoding, self.networks)
         plan = saved or make_plan(texts.lengths, speed, config, seconds=seconds, **fixed)
-        if plan.reviews == 0 and seconds is not None:
+        layers = 0 if config.backbone.trained_layers == 0 else 1
+        if seconds is not None and (plan.reviews == 0 or plan.trained_layers < layers):
 
             def planned(more: float) -> Plan:
-                return make_plan(texts.lengths, speed, config, seconds=lambda tokens: seconds(tokens) + more, **fixed)
+                return make_plan(texts.lengths, speed, config, seconds=lambda *of: seconds(*of) + more, **fixed)
 
-            more = self.networks * lacking_seconds(planned, len(texts))
+            more = self.networks * lacking_seconds(planned, len(texts), layers=layers)
             run.reporter.tell(f"fine-tuning the backbone on all {len(texts):,} reviews would take about {rounded(more)} more")
         return plan, speed.encoding
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ratecast.config import FitConfig
+from ratecast.config import FewLabelsConfig, FitConfig, StrengthenConfig
 from ratecast.model.rater import Rater, batch_tensors
 from ratecast.text import TextSettings, TokenisedTexts, pad_texts
 from ratecast.text.batch import MOST_BATCH_TOKENS
@@ -23,8 +23,15 @@ LEAST_REVIEWS: Final = 100
 PROBE_SHARE: Final = 0.1
 """Share of the time that the head's fit to the untrained backbone may take where layers are trained."""
 
+LEAST_TRAINED: Final = 3_000
+"""Reviews, those of all passes counted, that training layers is worth starting for, or half of the passes that converging takes
+where these are fewer. In less time the head alone learns more, from what the pretrained layers make of more reviews."""
+
+HEAD_LAYERS: Final = 4
+"""Top layers that such a head reads: the lower ones know what the topmost has dropped (docs/experiments.md)."""
+
 _SHARE_OF_TRAINING: Final = 0.9  # the rest goes to scoring the validation reviews
-_SPEED_REVIEWS: Final = 16
+_SPEED_REVIEWS: Final = 8
 _LEAST_STEP: Final = 5.0
 
 
@@ -71,8 +78,11 @@ class Plan:
         """The settings with everything filled in that was left to the plan."""
         every = self.trained_layers == self.layers
         pooled = config.backbone.pooled_layers
-        if not every and config.backbone.trained_layers is None:  # below the topmost frozen layer no outputs are stored
-            pooled = min(pooled, self.trained_layers + 1)
+        if not every and config.backbone.trained_layers is None:
+            if self.trained_layers == 0:
+                pooled = max(pooled, min(HEAD_LAYERS, self.layers))
+            else:  # below the topmost frozen layer no outputs are stored
+                pooled = min(pooled, self.trained_layers + 1)
         return config.with_values(
             max_tokens=self.max_tokens,
             trained_layers=None if every else self.trained_layers,
@@ -117,14 +127,14 @@ def make_plan(
     layers: int,
     longest: int,
     precision: str,
-    seconds: Callable[[float], float] | None,
+    seconds: Callable[[float, int], float] | None,
 ) -> Plan:
     """Choose tokens, layers, reviews and passes; what the settings give is left as it is.
 
     Without a time limit, everything is trained on the longest input until it converges. With one, the first of these that
     fits is taken, in the order of what they were worth on validation reviews: all layers on long input for two thirds of the
     passes that converging takes, all layers on shorter input for one pass, the top half of the layers (the lower ones computed
-    once) on as many reviews as fit.
+    once) on as many reviews as fit, and where these are few (`LEAST_TRAINED`) the head alone.
 
     Args:
         lengths: tokens of each training review when read up to the longest input, shape ``(review,)``.
@@ -134,27 +144,27 @@ def make_plan(
         longest: longest input that the lengths were taken with.
         precision: what `speed` was measured in.
         seconds: time for the head's fit, for computing frozen layers and for training, where a review has so many tokens on
-            average: the longer they are, the more of the time goes to scoring. None without a limit.
+            average and so many layers are trained: the longer reviews are, the more of the time goes to scoring. None without a
+            limit.
     """
     epochs = config.train.epochs or wanted_epochs(len(lengths))
-    options = _options(config, layers, longest, epochs)
+    options = _options(config, len(lengths), layers, longest, epochs)
     for tokens, trained, least in options:
         sizes = np.minimum(lengths, tokens * config.backbone.windows)
         once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding * (layers - trained) / layers
         a_pass = float(sizes.sum()) * trained / layers * _seconds_per_token(speed, config, trained)
         usable = math.inf
         if seconds is not None and config.train.steps is None:
-            usable = _SHARE_OF_TRAINING * seconds(float(sizes.mean()))
+            usable = _SHARE_OF_TRAINING * seconds(float(sizes.mean()), trained)
         usable *= 1 - PROBE_SHARE if trained else 1
-        affordable = (usable - once) / max(a_pass, 1e-9)
-        if affordable < min(least, epochs) and (tokens, trained, least) != options[-1]:
-            continue
-        if config.train.steps is not None:
-            epochs = config.train.steps * config.train.batch_reviews / len(lengths)
-        reviews = len(lengths)
+        reviews, affordable = len(lengths), (usable - once) / max(a_pass, 1e-9)
         if affordable < 1 and trained < layers:
             reviews = max(0, int(len(lengths) * usable / (once + a_pass)))
             affordable, once, a_pass = 1.0, once * reviews / len(lengths), a_pass * reviews / len(lengths)
+        if affordable * reviews < min(least, epochs) * len(lengths) and (tokens, trained, least) != options[-1]:
+            continue
+        if config.train.steps is not None:
+            epochs = config.train.steps * config.train.batch_reviews / len(lengths)
         if reviews < min(LEAST_REVIEWS, len(lengths)) or affordable * reviews < min(LEAST_REVIEWS, len(lengths)):
             reviews = 0
         passes = min(epochs, max(affordable, 0.0))
@@ -172,17 +182,22 @@ def make_plan(
     raise AssertionError("the last option is always taken")
 
 
-def lacking_seconds(planned: Callable[[float], Plan], reviews: int) -> float:
+def lacking_seconds(planned: Callable[[float], Plan], reviews: int, *, layers: int) -> float:
     """How much more time a plan would take that reads all reviews at least once, to a quarter.
 
     Args:
         planned: the plan with so many more seconds.
         reviews: how many there are.
+        layers: how many are to be trained at least.
     """
     more = _LEAST_STEP
-    while (plan := planned(more)).reviews < reviews or plan.epochs < min(1.0, plan.most_epochs):
+    while not _is_whole(planned(more), reviews, layers):
         more *= 1.25
     return more
+
+
+def _is_whole(plan: Plan, reviews: int, layers: int) -> bool:
+    return plan.reviews >= reviews and plan.epochs >= min(1.0, plan.most_epochs) and plan.trained_layers >= layers
 
 
 def _seconds_per_token(speed: Speed, config: FitConfig, trained: int) -> float:
@@ -191,17 +206,21 @@ def _seconds_per_token(speed: Speed, config: FitConfig, trained: int) -> float:
     return (1 - waiting) / speed.training + waiting / speed.encoding
 
 
-def _options(config: FitConfig, layers: int, longest: int, epochs: float) -> list[tuple[int, int, float]]:
+def _options(config: FitConfig, reviews: int, layers: int, longest: int, epochs: float) -> list[tuple[int, int, float]]:
     """Tokens, trained layers and the least passes that each choice is worth taking for, the best first."""
     trained = config.backbone.trained_layers
     tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
-    found = [(count, trained if trained is not None else layers, 2 / 3 * epochs if count > 128 else 1.0) for count in tokens]
+    worth = min(epochs / 2, LEAST_TRAINED / reviews)
+    least = {count: 2 / 3 * epochs if count > 128 else max(1.0, worth) for count in tokens}
+    found = [(count, trained if trained is not None else layers, least[count]) for count in tokens]
     changing = config.strengthen.changes_texts  # such texts have to be computed anew in each pass
     recurs = config.backbone.windows > 1 and config.backbone.window_pooling == "recurrent"
     if config.adapter.tune != "full" or config.backbone.train_embeddings or recurs:  # their gradients pass through all layers
         return found
     if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
-        found.append((tokens[-1], (layers + 1) // 2, 0.0))
+        found.append((tokens[-1], (layers + 1) // 2, worth))
+        if config.few == FewLabelsConfig() and config.strengthen == StrengthenConfig():  # these are for layers that learn
+            found.append((tokens[-1], 0, 0.0))
     return found
 
 
@@ -210,7 +229,7 @@ def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -
 
     Args:
         rater: the network, with all layers to be trained.
-        texts: some reviews, at most 16 of which are used.
+        texts: some reviews, at most 8 of which are used.
         settings: how to pad them.
     """
     rows = np.arange(min(len(texts), _SPEED_REVIEWS))

@@ -22,6 +22,7 @@ class Timetable:
         seconds_after: what each of them takes besides the backbone, in seconds.
         reviews_per_second: reviews that the network encodes in a second, measured.
         precision: what it computes in.
+        is_read_once: whether what the network makes of the validation reviews is kept, as where its head alone is trained.
     """
 
     time_left: Callable[[], float] | None
@@ -31,6 +32,7 @@ class Timetable:
     seconds_after: float
     reviews_per_second: float = float("nan")
     precision: str = "float32"
+    is_read_once: bool = False
 
     def measured(self, reviews_per_second: float, precision: str) -> "Timetable":
         """The same with the speed of this machine."""
@@ -50,8 +52,12 @@ class Timetable:
         """Seconds for one of the networks that are left, up to its best weights; None without a limit."""
         return None if self.time_left is None else self.of_network(self.time_left(), networks)
 
-    def planner(self, encoding: float, networks: int) -> Callable[[float], float] | None:
-        """The same before the head's first fit, by the mean tokens of a review; None without a limit.
+    def with_trained(self, layers: int) -> "Timetable":
+        """The same where so many layers are trained."""
+        return replace(self, is_read_once=layers == 0)
+
+    def planner(self, encoding: float, networks: int) -> Callable[[float, int], float] | None:
+        """The same before the head's first fit, by the mean tokens of a review and the layers to train; None without a limit.
 
         Args:
             encoding: tokens that the network encodes in a second.
@@ -61,15 +67,17 @@ class Timetable:
             return None
         left = self.time_left()
 
-        def seconds(tokens: float) -> float:
-            read = self.measured(encoding / tokens, self.precision)
-            return read.of_network(left, networks) - self.validation / read.reviews_per_second  # the fit encodes them once more
+        def seconds(tokens: float, trained_layers: int) -> float:
+            read = self.measured(encoding / tokens, self.precision).with_trained(trained_layers)
+            return (
+                read.of_network(left, networks) - read.validation / read.reviews_per_second
+            )  # which the fit of the head reads
 
         return seconds
 
     def of_network(self, left: float, networks: int) -> float:
         """What one of the networks has, of so many seconds that are left for all."""
-        scored = self.validation / self.reviews_per_second  # the last evaluation, once the time of a network is over
+        scored = 0.0 if self.is_read_once else self.validation / self.reviews_per_second  # at the end, when its time is over
         taught = (networks - 1) * (scored + self.training / self.reviews_per_second)
         return (left - scored - self.after * self._seconds_judged - taught) / networks
 
