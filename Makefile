@@ -1,5 +1,6 @@
 # make demo    the main job on embedded real reviews        make test    everything that must hold
 # make docs    the documentation, in docs/_build/index.html
+# make audit   known faults of the installed packages, from the network
 # Each creates .venv and installs into it what it needs, the first time only.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PIP_INSTALL := $(PIP) --editable
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test docs clean
+.PHONY: demo test docs audit clean
 
 demo: .venv/installed-demo
 	mkdir -p demo
@@ -30,6 +31,10 @@ test: .venv/installed-test
 docs: .venv/installed-test
 	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build
 	@echo "Open docs/_build/index.html in a browser."
+
+audit: .venv/installed-test
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --skip-editable
 
 clean:
 	rm -rf .venv demo docs/_build build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

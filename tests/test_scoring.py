@@ -1,6 +1,7 @@
 """Scoring tables of any length: parts, kills, full disks, and memory."""
 
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -19,6 +20,7 @@ import pytest
 
 import ratecast
 from ratecast import parts, scoring
+from ratecast.config import ColumnsConfig
 from ratecast.data.read import read_table
 from ratecast.data.table import build_table
 from ratecast.data.write import write_table
@@ -230,6 +232,16 @@ def test_what_a_process_finds_wrong_is_told(two: Predictor, tmp_path: Path) -> N
     with pytest.raises(ModelFolderError, match="is missing"):
         score_table(model, build_table(rows_of(2 * PART_ROWS)), tmp_path / "scored.parquet")
     assert not scorers()
+
+
+def test_an_error_of_its_own_ends_a_process_with_a_traceback(tmp_path: Path) -> None:
+    """Also the error that the end of the requests is."""
+    settings = parts.PartSettings(columns=ColumnsConfig(), optimise=None, coverage=None, work=tmp_path)
+    request = pickle.dumps(parts._Request(tmp_path, settings, 0, b""))
+    code = "import ratecast.parts as p\ndef fail(*_, **__): raise EOFError('of its own')\np.load = fail\np.work()"
+    done = subprocess.run([sys.executable, "-c", code], input=request, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"EOFError: of its own" in done.stderr
 
 
 def test_processes_end_with_the_one_that_started_them(two: Predictor, tmp_path: Path) -> None:

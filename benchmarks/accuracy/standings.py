@@ -127,8 +127,8 @@ def measure(shelf: Shelf, setting: Setting) -> Contest | None:
     absent = [run for run in runs if run.status != "finished"]
     own = next((found for (peer, _), (found, _) in predicted.items() if peer == RATECAST), None)
     calibration = None if own is None else calibration_test(shelf.ratings, own, shelf.scale, groups=shelf.groups)
-    intervals = [shelf.interval(setting, run) for run in finished if run.peer == RATECAST]
-    coverage = [interval_coverage(shelf.ratings, ends, asked=ASKED) for ends in intervals if ends is not None]
+    ends = [shelf.interval(setting, run) for run in finished if run.peer == RATECAST]
+    coverage = [interval_coverage(shelf.ratings, each, asked=ASKED) for each in ends if each is not None]
     return Contest(
         shelf=shelf,
         setting=setting,

@@ -10,6 +10,7 @@ have one of their own, as clients elsewhere would; with --shared they do not.
 
 import argparse
 import asyncio
+import math
 import statistics
 import sys
 import tempfile
@@ -151,20 +152,20 @@ def _row(name: str, measured: Measured, alone: list[float]) -> list[Any]:
         _times(measured.overload, 200),
         _times(measured.overload, 503),
     )
-    middle, last = (statistics.median(moderate), _p99(moderate)) if moderate else ("–", "–")
+    middle = statistics.median(moderate) if moderate else math.nan
     return [
         name,
         statistics.median(measured.saturated),
         f"{statistics.median(shares):.0%}",
-        middle,
-        last,
-        last / middle if moderate else "–",
+        _shown(middle),
+        _shown(_p99(moderate)),
+        _shown(_p99(moderate) / middle),
         len(measured.moderate) - len(moderate),
         len(answered),
         f"{sum(ms <= LATE_MS for ms in answered) / max(1, len(answered)):.0%}",
-        _p99(answered),
+        _shown(_p99(answered)),
         len(refused),
-        _p99(refused),
+        _shown(_p99(refused)),
         len(measured.overload) - len(answered) - len(refused),
         f"{measured.before_mb:.0f}, {measured.after_mb:.0f}",
     ]
@@ -174,8 +175,12 @@ def _times(answers: list[Answer], status: int) -> list[float]:
     return [answer.ms for answer in answers if answer.status == status]
 
 
-def _p99(values: list[float]) -> Any:
-    return float(np.percentile(values, 99)) if values else "–"
+def _shown(value: float) -> float | str:
+    return "–" if math.isnan(value) else value
+
+
+def _p99(values: list[float]) -> float:
+    return float(np.percentile(values, 99)) if values else math.nan
 
 
 def _arguments() -> argparse.Namespace:

@@ -183,16 +183,27 @@ def work() -> None:
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not come between the answers
     predictor: Predictor | None = None
-    with suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):  # whoever asked is gone
-        while True:
-            request: _Request = pickle.load(requests)  # noqa: S301 - of the process that started this one
-            try:
-                predictor = predictor or load(request.folder, threads=1)
-                answer: object = score_part(predictor, request.settings, request.number, _unpacked(request.part))
-            except RatecastError as error:
-                answer = error
+    for request in _requested(requests):
+        try:
+            predictor = predictor or load(request.folder, threads=1)
+            answer: object = score_part(predictor, request.settings, request.number, _unpacked(request.part))
+        except RatecastError as error:
+            answer = error
+        try:
             pickle.dump(answer, answers)
             answers.flush()
+        except BrokenPipeError:  # whoever asked is gone
+            return
+
+
+def _requested(requests: IO[bytes]) -> Iterator[_Request]:
+    """What is asked, until whoever asks is gone."""
+    while True:
+        try:
+            request: _Request = pickle.load(requests)  # noqa: S301 - of the process that started this one
+        except (EOFError, pickle.UnpicklingError):
+            return
+        yield request
 
 
 def _packed(table: Table) -> bytes:
