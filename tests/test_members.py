@@ -118,8 +118,8 @@ def test_a_fit_whose_backbone_is_too_large_for_the_time_learns_words_from_more_r
 def test_a_fit_whose_time_is_too_short_for_layers_trains_a_head_on_several_of_them(
     tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ratecast.train.finetune.measure_speed", lambda *_: Speed(encoding=1e5, training=10.0))
-    job, reporter = job_of(tmp_path, 400, time_budget="60s", backbone=str(tiny_backbone), max_tokens=32, blend=False)
+    monkeypatch.setattr("ratecast.train.finetune.measure_speed", lambda *_: Speed(encoding=1e5, training=1.0))
+    job, reporter = job_of(tmp_path, 400, time_budget="5m", backbone=str(tiny_backbone), max_tokens=32, blend=False)
     predictor = run_job(job, resume=False)
     (plan,) = (line for line in reporter.lines if line.startswith("plan: "))
     assert plan.startswith("plan: the head alone, 10.0 passes over 260 reviews")
@@ -129,6 +129,19 @@ def test_a_fit_whose_time_is_too_short_for_layers_trains_a_head_on_several_of_th
     weights = next(part for part in predictor.manifest.components if part.kind == "weights")
     assert weights.settings["layers"] == 2  # both of the tiny backbone's
     assert predictor.predict(["thing 1 and 2 is great", "thing 1 and 2 is awful"]).rating[0] > 3
+
+
+@pytest.mark.slow
+def test_no_head_alone_is_trained_on_a_backbone_that_does_not_know_the_words(
+    tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratecast.train.finetune.measure_speed", lambda *_: Speed(encoding=1e5, training=1.0))
+    frame = frame_of(400).with_columns(text=pl.col("text").str.replace_all("[a-z]", "\u597d"))  # "good", in Chinese
+    reporter = Recorder()
+    config = FitConfig().with_values(backbone=str(tiny_backbone), time_budget="5m", max_tokens=32)
+    predictor = run_job(prepare_job(frame, out=tmp_path / "model", config=config, reporter=reporter), resume=False)
+    assert not [line for line in reporter.lines if line.startswith("plan: ")]
+    assert not predictor.has_network
 
 
 def test_the_effects_of_columns_rest_on_as_many_reviews_as_the_time_allows(tmp_path: Path) -> None:

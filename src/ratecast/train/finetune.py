@@ -178,13 +178,15 @@ class _Tuning:
         if self._method is None:
             set_trained(self._backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
         texts = encoder.encode(training.joined())
-        if (warning := unknown_warning(encoder.tokenizer, training.joined(), self._backbone.name)) is not None:
+        warning = unknown_warning(encoder.tokenizer, training.joined(), self._backbone.name)
+        if warning is not None:
             run.reporter.tell(f"warning: {warning}")
         speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), encoder.settings)
         self._time = self._time.measured(speed.encoding / float(texts.lengths.mean()), precision)
         self.judged = self._time.judged(len(parts.get("test", ())))
         self._time = self._time.judging(self.judged)
         fixed: dict[str, Any] = {"layers": self._layers, "longest": encoder.settings.max_tokens, "precision": precision}
+        fixed["is_readable"] = warning is None
         seconds = self._time.planner(speed.encoding, self.networks)
         plan = saved or make_plan(texts.lengths, speed, config, seconds=seconds, **fixed)
         layers = 0 if config.backbone.trained_layers == 0 else 1

@@ -24,8 +24,8 @@ PROBE_SHARE: Final = 0.1
 """Share of the time that the head's fit to the untrained backbone may take where layers are trained."""
 
 LEAST_TRAINED: Final = 3_000
-"""Reviews, those of all passes counted, that training layers is worth starting for, or half of the passes that converging takes
-where these are fewer. In less time the head alone learns more, from what the pretrained layers make of more reviews."""
+"""Reviews, or all where there are fewer, that training layers is worth starting for. In less time the head alone learns more,
+from what the pretrained layers make of more reviews."""
 
 HEAD_LAYERS: Final = 4
 """Top layers that such a head reads: the lower ones know what the topmost has dropped (docs/experiments.md)."""
@@ -128,6 +128,7 @@ def make_plan(
     longest: int,
     precision: str,
     seconds: Callable[[float, int], float] | None,
+    is_readable: bool = True,
 ) -> Plan:
     """Choose tokens, layers, reviews and passes; what the settings give is left as it is.
 
@@ -146,9 +147,10 @@ def make_plan(
         seconds: time for the head's fit, for computing frozen layers and for training, where a review has so many tokens on
             average and so many layers are trained: the longer reviews are, the more of the time goes to scoring. None without a
             limit.
+        is_readable: whether the backbone knows the words of the reviews; else a head alone could learn little from it.
     """
     epochs = config.train.epochs or wanted_epochs(len(lengths))
-    options = _options(config, len(lengths), layers, longest, epochs)
+    options = _options(config, len(lengths), layers, longest, epochs, is_readable=is_readable)
     for tokens, trained, least in options:
         sizes = np.minimum(lengths, tokens * config.backbone.windows)
         once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding * (layers - trained) / layers
@@ -206,20 +208,20 @@ def _seconds_per_token(speed: Speed, config: FitConfig, trained: int) -> float:
     return (1 - waiting) / speed.training + waiting / speed.encoding
 
 
-def _options(config: FitConfig, reviews: int, layers: int, longest: int, epochs: float) -> list[tuple[int, int, float]]:
+def _options(
+    config: FitConfig, reviews: int, layers: int, longest: int, epochs: float, *, is_readable: bool
+) -> list[tuple[int, int, float]]:
     """Tokens, trained layers and the least passes that each choice is worth taking for, the best first."""
     trained = config.backbone.trained_layers
     tokens = [longest] if config.backbone.max_tokens else sorted({longest, min(longest, 192), min(longest, 128)}, reverse=True)
-    worth = min(epochs / 2, LEAST_TRAINED / reviews)
-    least = {count: 2 / 3 * epochs if count > 128 else max(1.0, worth) for count in tokens}
-    found = [(count, trained if trained is not None else layers, least[count]) for count in tokens]
+    found = [(count, trained if trained is not None else layers, 2 / 3 * epochs if count > 128 else 1.0) for count in tokens]
     changing = config.strengthen.changes_texts  # such texts have to be computed anew in each pass
     recurs = config.backbone.windows > 1 and config.backbone.window_pooling == "recurrent"
     if config.adapter.tune != "full" or config.backbone.train_embeddings or recurs:  # their gradients pass through all layers
         return found
     if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
-        found.append((tokens[-1], (layers + 1) // 2, worth))
-        if config.few == FewLabelsConfig() and config.strengthen == StrengthenConfig():  # these are for layers that learn
+        found.append((tokens[-1], (layers + 1) // 2, min(1.0, LEAST_TRAINED / reviews)))
+        if is_readable and config.few == FewLabelsConfig() and config.strengthen == StrengthenConfig():  # for layers that learn
             found.append((tokens[-1], 0, 0.0))
     return found
 
