@@ -142,7 +142,7 @@ def test_a_head_alone_reads_several_layers() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"prompt": "default"}, {"contrastive_passes": 1.0}, {"gradual_unfreezing": 0.5}])
-def test_what_is_for_layers_that_learn_is_not_dropped_for_the_head_alone(setting: dict[str, object]) -> None:
+def test_what_is_for_layers_that_learn_is_not_dropped_for_the_head_alone(setting: dict[str, Any]) -> None:
     assert planned(10.0, LENGTHS, **setting).trained_layers == 3
 
 
