@@ -130,7 +130,8 @@ def test_the_head_alone_learns_where_layers_would_from_too_few_reviews() -> None
         assert (enough.trained_layers, too_little.trained_layers) == (3, 0)
         assert too_little.reviews == min(reviews, math.floor(0.98 * least / 0.9 * 30_000 / 128))
         unread = planned(0.98 * least / 0.81, np.full(reviews, 300), is_readable=False)
-        assert unread.trained_layers == 3  # of which the pretrained layers make nothing
+        assert unread.reviews == 0  # of which the pretrained layers make nothing
+        assert planned(1.001 * least / 0.81, np.full(reviews, 300), is_readable=False).reviews == enough.reviews
 
 
 def test_a_head_alone_reads_several_layers() -> None:

@@ -16,6 +16,9 @@ from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.evaluate.calibration import check_probabilities
 from ratecast.scale import FloatArray, IntArray, RatingScale
 
+_SCORE: Final = "mass before"
+"""Which score a file holds. Before, it was the mass with the level itself in it, by which intervals would be too wide now."""
+
 _ROUNDING: Final = 1e-9
 """A rating whose score equals the quantile belongs to its interval, also when the last digits differ."""
 
@@ -33,15 +36,16 @@ class Intervals:
     over reviews as a whole, whatever the model is worth and however many held-out reviews there are; a worse model has wider
     intervals. It is no promise for one kind of review (long ones, one product), nor for reviews of another time or place.
 
-    Discrete scale: the score of a level is the mass of the smallest set that holds it, where sets grow from the most probable
-    level, each time by the more probable neighbour. The most probable level always belongs, so a low coverage is exceeded.
+    Discrete scale: sets grow from the most probable level, each time by the more probable neighbour, and the score of a level
+    is the mass of the set just before it. So a set grows until its mass exceeds the quantile of the scores. The most probable
+    level, whose score is 0, always belongs: a coverage below the accuracy is exceeded.
     Continuous scale: the score of a rating y is ``|F(y) − 1/2|``, with F linear within each bin.
 
     Source: Vovk, Gammerman and Shafer 2005, "Algorithmic Learning in a Random World", for the guarantee; Lu, Angelopoulos and
     Pomerantz 2022, "Improving Trustworthiness of AI Disease Severity Rating in Medical Imaging with Ordinal Conformal
     Prediction Sets", algorithm 1; Chernozhukov, Wüthrich and Zhu 2021, "Distributional conformal prediction".
 
-    Saved as one file, ``<name>.safetensors``, with the tensor ``scores``; the coverage in the metadata.
+    Saved as one file, ``<name>.safetensors``, with the tensor ``scores``; the coverage in the metadata, and which score it is.
 
     Attributes:
         scores: scores of held-out reviews, ascending, shape ``(review,)``.
@@ -130,7 +134,8 @@ class Intervals:
     def save(self, folder: Path, name: str) -> list[str]:
         """Write the intervals into a folder and return the names of the files written."""
         file = f"{name}.safetensors"
-        save_file({"scores": self.scores}, folder / file, metadata={"ratecast": json.dumps({"coverage": self.coverage})})
+        about = json.dumps({"coverage": self.coverage, "score": _SCORE})
+        save_file({"scores": self.scores}, folder / file, metadata={"ratecast": about})
         return [file]
 
     @classmethod
@@ -143,8 +148,10 @@ class Intervals:
         try:
             with safe_open(folder / files[0], framework="numpy") as stored:
                 scores = stored.get_tensor("scores").astype(np.float64)
-                coverage = float(json.loads(stored.metadata()["ratecast"])["coverage"])
-            found = cls(scores=scores, coverage=coverage)
+                about = json.loads(stored.metadata()["ratecast"])
+            found = cls(scores=scores, coverage=float(about["coverage"]))
+            if about["score"] != _SCORE:
+                raise ValueError(f"they have the score {about['score']!r}, this version knows {_SCORE!r}")
         except (OSError, ValueError, LookupError, TypeError, SafetensorError, ConfigError) as error:
             raise ModelFolderError(f"cannot read the intervals in {folder} ({error}); fit the model again") from None
         if scores.ndim != 1 or not np.isfinite(scores).all() or (np.diff(scores) < 0).any():
@@ -167,7 +174,7 @@ def check_coverage(coverage: float) -> float:
 
 
 def _level_scores(probabilities: FloatArray) -> FloatArray:
-    """Mass of the smallest contiguous set that holds each level, shape ``(review, level)``.
+    """Mass of the contiguous set to which each level comes next, 0 for the most probable one, shape ``(review, level)``.
 
     Sets grow from the most probable level by the more probable neighbour; of equal ones the lower comes first.
     """
@@ -177,21 +184,19 @@ def _level_scores(probabilities: FloatArray) -> FloatArray:
     low: IntArray = np.argmax(probabilities, axis=1) + 1
     high = low.copy()
     mass = walled[rows, low]
-    scores = np.empty_like(probabilities)
-    scores[rows, low - 1] = mass
+    scores = np.zeros_like(probabilities)
     for _ in range(levels - 1):
         below, above = walled[rows, low - 1], walled[rows, high + 1]
         goes_down = below >= above
         low, high = low - goes_down, high + ~goes_down
-        mass = mass + np.where(goes_down, below, above)
         scores[rows, np.where(goes_down, low, high) - 1] = mass
+        mass = mass + np.where(goes_down, below, above)
     return scores
 
 
 def _level_sets(probabilities: FloatArray, scale: RatingScale, reach: float) -> FloatArray:
-    """Ends of the levels whose score is at most ``reach``, with the most probable level, shape ``(review, 2)``."""
+    """Ends of the levels whose score is at most ``reach``, shape ``(review, 2)``."""
     belongs = _level_scores(probabilities) <= reach
-    belongs[np.arange(len(belongs)), np.argmax(probabilities, axis=1)] = True
     levels = np.asarray(scale.levels)
     lowest, highest = np.argmax(belongs, axis=1), len(levels) - 1 - np.argmax(belongs[:, ::-1], axis=1)
     return np.stack([levels[lowest], levels[highest]], axis=1)

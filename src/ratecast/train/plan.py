@@ -147,7 +147,7 @@ def make_plan(
         seconds: time for the head's fit, for computing frozen layers and for training, where a review has so many tokens on
             average and so many layers are trained: the longer reviews are, the more of the time goes to scoring. None without a
             limit.
-        is_readable: whether the backbone knows the words of the reviews; else a head alone could learn little from it.
+        is_readable: whether the backbone knows the words of the reviews; if not, few reviews and a head alone teach it little.
     """
     epochs = config.train.epochs or wanted_epochs(len(lengths))
     options = _options(config, len(lengths), layers, longest, epochs, is_readable=is_readable)
@@ -167,7 +167,8 @@ def make_plan(
             continue
         if config.train.steps is not None:
             epochs = config.train.steps * config.train.batch_reviews / len(lengths)
-        if reviews < min(LEAST_REVIEWS, len(lengths)) or affordable * reviews < min(LEAST_REVIEWS, len(lengths)):
+        fewest = min(LEAST_REVIEWS if is_readable else LEAST_TRAINED, len(lengths))
+        if reviews < fewest or affordable * reviews < fewest:
             reviews = 0
         passes = min(epochs, max(affordable, 0.0))
         return Plan(
