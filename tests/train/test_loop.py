@@ -29,7 +29,7 @@ def test_by_default_half_of_the_evaluations_may_pass_without_improvement(
 def test_time_limit_is_kept_and_ends_the_schedule(parts: Parts, run_of: RunOf, clock: Any) -> None:
     tuned = tune(parts, run_of(epochs=10_000.0, patience=10_000), lambda: 20 - clock.now)
     assert 17 < clock.now < 20.5
-    assert tuned.result.curve[-1]["learning_rate"] < 2e-5
+    assert tuned.result.curve[-1]["learning_rate"] < 3e-5  # of 1e-3 at its peak
     assert tuned.result.stopped_by == "time budget"
     assert tuned.result.steps > 10
 
