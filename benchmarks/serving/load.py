@@ -18,6 +18,8 @@ import psutil
 
 HERE = Path(__file__).resolve().parent
 START_SECONDS = 120.0
+PATIENCE_SECONDS = 30.0
+"""How long answers are waited for after the last request; what is not there by then counts as none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +169,10 @@ async def arrive(url: str, requests: Sequence[bytes], a_second: float, seconds: 
     for row, moment in enumerate(np.cumsum(pauses)):
         await asyncio.sleep(max(0.0, started + float(moment) - time.perf_counter()))
         tasks.append(asyncio.create_task(connections.ask(requests[row % len(requests)])))
-    return await asyncio.gather(*tasks)
+    done, late = await asyncio.wait(tasks, timeout=PATIENCE_SECONDS)
+    for task in late:
+        task.cancel()
+    return [task.result() for task in done] + [Answer(status=0, ms=1000 * PATIENCE_SECONDS)] * len(late)
 
 
 def _wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
