@@ -28,7 +28,7 @@ class Rating:
     def __init__(self, folder: str, threads: int) -> None:
         self.model = ratecast.load(folder, threads=threads)
 
-    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.005)  # type: ignore[untyped-decorator]
+    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.005)
     async def predict(self, texts: list[str]) -> list[dict[str, Any]]:
         """Predict a batch."""
         found = self.model.predict(texts)

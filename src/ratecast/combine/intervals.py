@@ -150,8 +150,8 @@ class Intervals:
                 scores = stored.get_tensor("scores").astype(np.float64)
                 about = json.loads(stored.metadata()["ratecast"])
             found = cls(scores=scores, coverage=float(about["coverage"]))
-            if about["score"] != _SCORE:
-                raise ValueError(f"they have the score {about['score']!r}, this version knows {_SCORE!r}")
+            if about.get("score") != _SCORE:
+                raise ValueError("another version of ratecast wrote them, with another score")
         except (OSError, ValueError, LookupError, TypeError, SafetensorError, ConfigError) as error:
             raise ModelFolderError(f"cannot read the intervals in {folder} ({error}); fit the model again") from None
         if scores.ndim != 1 or not np.isfinite(scores).all() or (np.diff(scores) < 0).any():
