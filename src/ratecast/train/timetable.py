@@ -69,9 +69,8 @@ class Timetable:
 
         def seconds(tokens: float, trained_layers: int) -> float:
             read = self.measured(encoding / tokens, self.precision).with_trained(trained_layers)
-            return (
-                read.of_network(left, networks) - read.validation / read.reviews_per_second
-            )  # which the fit of the head reads
+            of_fit = read.validation / read.reviews_per_second  # which the fit of the head reads
+            return read.of_network(left, networks) - of_fit
 
         return seconds
 
