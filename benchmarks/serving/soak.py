@@ -30,6 +30,7 @@ from setting import show, yelp, yelp_parser
 
 CLIENTS = 8
 SIZES = (1, 1, 1, 3, 20)
+"""Reviews in a request."""
 REFUSED = (b"{", b'{"reviews": []}', b'{"reviews": [{"text": 3}]}', b'{"reviews": [{"text": "good"}], "model": "unknown"}')
 JSON = {"content-type": "application/json"}
 EVERY_SECONDS = 30.0
@@ -133,9 +134,7 @@ async def _visit(client: httpx.AsyncClient, texts: Sequence[str], seen: Counter[
     draw = random.Random(seed)
     while True:
         kind = draw.choices(("predict", "look", "refused", "leave"), weights=(6, 2, 1, 1))[0]
-        reviews = [
-            {"text": draw.choice(texts), "user_id": f"u{draw.randrange(500)}"} for _ in range(draw.choice((1, 1, 1, 3, 20)))
-        ]
+        reviews = [{"text": draw.choice(texts), "user_id": f"u{draw.randrange(500)}"} for _ in range(draw.choice(SIZES))]
         if kind == "predict":
             answer = await client.post("/v1/predict", json={"reviews": reviews})
             _count(seen, answer, 200, 503)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from ratecast.cli import run
 from ratecast.store import Store
@@ -83,6 +83,29 @@ def test_a_file_is_chosen_by_keyboard(page: Page, tmp_path: Path) -> None:
         page.keyboard.press("Enter")
     chooser.value.set_files(tmp_path / "reviews.csv")
     expect(page.get_by_role("heading", name="1 review rated")).to_be_focused()
+
+
+def test_an_order_whose_answer_comes_late_is_not_shown(page: Page, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text(
+        "text,product\nthe room was great,Good\nthe room was awful,Bad\nthe staff was awful,Bad\n", encoding="utf-8"
+    )
+    page.get_by_label("Keep them").check()
+    page.locator("#file").set_input_files(tmp_path / "reviews.csv")
+    expect(page.get_by_role("heading", name="3 reviews rated")).to_be_visible()
+    assert store.flush()
+    page.get_by_role("link", name="Products").click()
+    first = page.locator("#products-table tbody button").first
+    expect(first).to_have_text("Bad")  # of which there are most
+    late: list[Route] = []
+    page.route("**/products?*order=worst*", lambda route: late.append(route))  # noqa: PLW0108 - it is given an attribute
+    with page.expect_request("**/products?*order=worst*"):
+        page.get_by_label("Order").select_option("worst")
+    page.get_by_label("Order").select_option("best")
+    expect(first).to_have_text("Good")
+    for route in late:
+        route.continue_()
+    page.wait_for_timeout(500)  # in which the late answer would come
+    expect(first).to_have_text("Good")
 
 
 def test_a_service_with_keys_asks_for_one(
