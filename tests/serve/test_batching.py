@@ -141,6 +141,21 @@ def test_a_request_that_would_be_late_is_refused_at_once(served: Served) -> None
     with_batcher(work)
 
 
+def test_time_between_batches_counts_as_theirs(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = await holding(batcher, served)
+        second = batcher.submit(served, reviews_of("second"))
+        take = batcher._next_batch
+        monkeypatch.setattr(batcher, "_next_batch", lambda: (time.sleep(0.5), take())[1])  # as when thousands are refused
+        watched(served).may_go_on.set()
+        await first.answer
+        known = served.seconds_per_byte
+        await second.answer
+        assert served.seconds_per_byte > 10 * known
+
+    with_batcher(work, batch_bytes=100)
+
+
 def test_a_body_is_refused_unread_only_if_its_request_would_be(served: Served) -> None:
     async def work(batcher: Batcher) -> None:
         batcher.check_room(10**9)  # nothing waits

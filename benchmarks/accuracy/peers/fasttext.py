@@ -11,7 +11,7 @@ import numpy as np
 from peers.exchange import Clock, Training, note, read_texts, read_training, run, write_probabilities
 
 MEMORY = 12 * 2**30
-"""Autotune may try gigantic tables; above this many bytes a trial fails, which autotune survives."""
+"""Autotune may try gigantic tables; above this many bytes a trial fails, which autotune mostly survives."""
 TUNED = ("lr", "dim", "ws", "epoch", "minCount", "wordNgrams", "minn", "maxn", "bucket")
 """What autotune may choose."""
 _WORDS = {"lr": 0.5, "wordNgrams": 2, "bucket": 200_000}
@@ -47,12 +47,16 @@ def tune(training: Training, folder: Path, clock: Clock, seed: int):
     tuned_on, validated_on = save(inside, folder / "tune.txt"), save(outside, folder / "validation.txt")
     options = {"thread": 2, "verbose": 0, "seed": seed}
     duration = max(5, int(0.5 * clock.left()))
+    trials = []
     begun = time.monotonic()
-    model = fasttext.train_supervised(tuned_on, autotuneValidationFile=validated_on, autotuneDuration=duration, **options)
-    chosen = {name: getattr(model.f.getArgs(), name) for name in TUNED}
-    trials = [(error(model, outside), chosen, max(1.0, time.monotonic() - begun - duration), model)]
+    try:
+        model = fasttext.train_supervised(tuned_on, autotuneValidationFile=validated_on, autotuneDuration=duration, **options)
+        chosen = {name: getattr(model.f.getArgs(), name) for name in TUNED}
+        trials.append((error(model, outside), chosen, max(1.0, time.monotonic() - begun - duration), model))
+    except MemoryError:
+        note("autotune chose a model that is too large, and ended")
     for settings in TUTORIAL:
-        if clock.left() < 4 * trials[-1][2]:
+        if trials and clock.left() < 4 * trials[-1][2]:
             break
         begun = time.monotonic()
         model = fasttext.train_supervised(tuned_on, **settings, **options)

@@ -86,6 +86,7 @@ class Batcher:
         self._left: Counter[Served] = Counter()  # what they still cost
         self._changed = threading.Condition()
         self._stopping = False
+        self._ended = 0.0  # the batch before, on the clock of `time.monotonic`
         self.batches = self.predicted = 0
         self._thread = threading.Thread(target=self._run, name="ratecast-predict", daemon=True)
         self._thread.start()
@@ -202,11 +203,13 @@ class Batcher:
         pieces = self._next_batch()
         if not pieces:
             return False
-        started = time.perf_counter()
+        # From the end of the batch before, if this one waited by then: what the process does between batches takes time too.
+        begun = max(self._ended, min(piece.job.arrived for piece in pieces))
         self._predict(pieces)
+        self._ended = time.monotonic()
         cost = sum(piece.cost for piece in pieces)
         if 4 * cost >= self._batching.batch_bytes:  # in small batches other things than the text take the time
-            pieces[0].job.served.learn(time.perf_counter() - started, cost)
+            pieces[0].job.served.learn(self._ended - begun, cost)
         self.batches += 1
         self.predicted += sum(len(piece.reviews) for piece in pieces)
         return True

@@ -99,7 +99,7 @@ def create_page(
     return router
 
 
-def _own_page(x_ratecast_page: Annotated[str | None, Header()] = None) -> None:
+async def _own_page(x_ratecast_page: Annotated[str | None, Header()] = None) -> None:
     """Other sites cannot send this header, so none can make a visitor's browser write here."""
     if x_ratecast_page is None:
         raise DataError("expected the header X-Ratecast-Page, which the page itself sends")
