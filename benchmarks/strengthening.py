@@ -1,11 +1,11 @@
-"""What the methods of "Stronger fine-tuning" are worth, each by itself beside plain fine-tuning, in as many steps.
+"""What other heads and the methods of "Stronger fine-tuning" are worth, each by itself beside plain fine-tuning.
 
     python benchmarks/strengthening.py --data-dir ../shared/data            # two seeds: about an hour
     python benchmarks/strengthening.py --data-dir ../shared/data --only plain,R-Drop --seeds 0,1,2,3
 
-Every model is that of ``ratecast fit`` with the backbone alone (``--no-blend``). Each seed draws other training reviews,
-the same for all methods. Judged are training reviews that no model learns from; the test reviews take no part. Synonyms
-are those of Debian's package mythes-en-us; where it is not installed, their row is missing.
+Every model is that of ``ratecast fit`` with the backbone alone (``--no-blend``), after as many steps. Each seed draws other
+training reviews, the same for all methods. Judged are training reviews that no model learns from; the test reviews take no
+part. Synonyms are those of Debian's package mythes-en-us; where it is not installed, their row is missing.
 """
 
 from dataclasses import dataclass
@@ -46,6 +46,7 @@ ROWS = (
     Row("SGD", ("--optimizer", "sgd")),
     Row("Adafactor", ("--optimizer", "adafactor")),
     Row("three networks distilled", ("--ensemble", "3")),
+    *(Row(f"{head} head", ("--head", head)) for head in ("softmax", "soft", "ordinal-log", "corn", "coral", "regression")),
 )
 
 

@@ -44,9 +44,9 @@ class Standing:
     intervals: Mapping[str, tuple[float, float]]
 
     def text(self, metric: str, scale: RatingScale) -> str:
-        """A metric as tables show it; the RMSE with its interval."""
+        """A metric as tables show it, with its interval."""
         info, value = METRICS[metric], self.metrics.get(metric)
-        if metric != "rmse":
+        if metric not in self.intervals:
             return info.format(value, scale)
         low, high = (info.format(end, scale) for end in self.intervals[metric])
         return f"{info.format(value, scale)} ({low}–{high})"
@@ -81,6 +81,12 @@ class Contest:
     absent: Sequence[Run]
     calibration: CalibrationTest | None
     coverage: Sequence[Coverage]
+
+    @property
+    def late(self) -> list[Run]:
+        """Runs that took longer than the wall time, though not by so much that they were ended."""
+        runs = [run for standing in self.standings for run in standing.runs]
+        return [run for run in runs if (run.seconds or 0.0) > 60 * self.setting.minutes]
 
     @property
     def name(self) -> str:
@@ -165,6 +171,7 @@ def write(contest: Contest, folder: Path) -> None:
     lines = [f"# {dataset.name}: {contest.setting.title}", "", *_ranking(contest, scale), ""]
     lines += _against(contest, scale)
     lines += [f"- {run.peer} (seed {run.seed}) {run.status}: {run.reason}" for run in contest.absent]
+    lines += [f"- {run.peer} (seed {run.seed}) took {run.seconds:.0f} s, longer than the wall time" for run in contest.late]
     lines += listed(_facts(contest))
     (folder / f"{contest.name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     content = {
