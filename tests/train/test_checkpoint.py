@@ -19,7 +19,8 @@ from finetuned import Parts, RunOf, assert_resumes_exactly, tune
 from interruption import InterruptingReporter, StoppedError
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.progress import Advance
-from ratecast.train.checkpoint import CHECKPOINT_FILE
+from ratecast.train.checkpoint import CHECKPOINT_FILE, load_plan
+from ratecast.train.plan import Speed
 
 STRENGTHENED = {
     "layer_decay": 0.7,
@@ -140,6 +141,26 @@ def test_a_resumed_run_keeps_to_a_smaller_limit(parts: Parts, run_of: RunOf, clo
     tuned = tune(parts, run_of(resume=True, **settings), lambda: started + 20 - clock.now)
     assert clock.now - started < 20.5
     assert tuned.result.stopped_by == "time budget"
+    assert tuned.result.steps > 3
+
+
+def test_a_resumed_run_follows_the_plan_of_its_checkpoint(
+    parts: Parts, run_of: RunOf, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"max_tokens": None, "patience": 100_000, "checkpoint_seconds": 1e-9}
+    run = replace(run_of(**settings), reporter=InterruptingReporter(3))
+    with pytest.raises(StoppedError):
+        tune(parts, run, lambda: 60 - clock.now)
+    plan = load_plan(run.folder / CHECKPOINT_FILE, run.fingerprint)
+    assert plan is not None
+    slow = Speed(encoding=3000.0, training=30.0)  # by which not all layers would be trained
+    monkeypatch.setattr("ratecast.train.finetune.measure_speed", lambda *_: slow)
+    started = clock.now
+    tuned = tune(parts, run_of(resume=True, **settings), lambda: started + 60 - clock.now)
+    assert plan.trained_layers == plan.layers == 2
+    resolved = plan.resolve(run_of(**settings).config)
+    assert tuned.config.backbone == replace(resolved.backbone, pooling="mean")
+    assert (tuned.config.train.epochs, tuned.config.train.precision) == (plan.most_epochs, plan.precision)
     assert tuned.result.steps > 3
 
 

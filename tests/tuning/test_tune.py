@@ -1,6 +1,7 @@
 """From a table to a model with the best settings, with a tiny backbone."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,8 +207,9 @@ def test_ensembles_and_back_translation_are_left_to_the_final_fit(
 
 
 def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path) -> None:
-    told = Recorder()
+    told, started = Recorder(), time.monotonic()
     tune_tiny(out=tmp_path / "model", trials=2, time_budget="90s", epochs=None, reporter=told)
+    assert time.monotonic() - started < 90
     assert any("19 s for each trial" in line for line in told.lines)
     assert (tmp_path / "model" / "tuning.html").exists()
 
