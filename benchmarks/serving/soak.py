@@ -34,7 +34,10 @@ SIZES = (1, 1, 1, 3, 20)
 REFUSED = (b"{", b'{"reviews": []}', b'{"reviews": [{"text": 3}]}', b'{"reviews": [{"text": "good"}], "model": "unknown"}')
 JSON = {"content-type": "application/json"}
 EVERY_SECONDS = 30.0
-PATHS = ("/", "/metrics", "/v1/models", "/healthz", "/readyz", "/openapi.json", "/page/products", "/page/queue")
+PATHS = (
+    *("/", "/metrics", "/v1/models", "/healthz", "/readyz", "/openapi.json"),
+    *("/page/products?model={model}", "/page/queue?model={model}"),
+)
 HEADER = ["minute", "requests", "unexpected answers", "MB", "threads", "file handles", "store, MB"]
 
 
@@ -63,6 +66,23 @@ class Sample:
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What clients know, and the answers that they saw.
+
+    Attributes:
+        url: address of the service.
+        model: the name of its model.
+        texts: reviews to ask for.
+        seen: how many answers there were of each kind.
+    """
+
+    url: str
+    model: str
+    texts: Sequence[str]
+    seen: Counter[str]
+
+
 def main() -> None:
     """Measure and write."""
     parser = yelp_parser(__doc__ or "")
@@ -72,11 +92,12 @@ def main() -> None:
     arguments = parser.parse_args()
     texts = yelp(arguments.data_dir, "test").text.tolist()
     cores = Cores.divided()
-    with tempfile.TemporaryDirectory() as name, kept_to(cores.clients):
-        store = Path(name) / "store"
+    with tempfile.TemporaryDirectory() as folder, kept_to(cores.clients):
+        store = Path(folder) / "store"
         command = ratecast_command(arguments.model, "--store", str(store))
-        with running(command, cores, Path(name) / "log") as (url, process):
-            samples, seen = asyncio.run(_use(url, process, store, texts, 60 * arguments.minutes))
+        with running(command, cores, Path(folder) / "log") as (url, process):
+            visit = Visit(url=url, model=arguments.model.resolve().name, texts=texts, seen=Counter())
+            samples = asyncio.run(_use(visit, process, store, 60 * arguments.minutes))
     later = samples[len(samples) // 2 :]
     slope = np.polyfit([sample.minute for sample in later], [sample.memory_mb for sample in later], 1)[0]
     show(
@@ -85,36 +106,33 @@ def main() -> None:
         [sample.row() for sample in samples],
         "soak",
         growth=f"{60 * slope:.1f} MB an hour, by a line through the second half",
-        answers=", ".join(f"{status}: {count}" for status, count in sorted(seen.items())),
+        answers=", ".join(f"{status}: {count}" for status, count in sorted(visit.seen.items())),
         cores=cores.describe(),
     )
 
 
-async def _use(
-    url: str, process: psutil.Process, store: Path, texts: Sequence[str], seconds: float
-) -> tuple[list[Sample], Counter[str]]:
-    """Use a service for so long; its state every half minute, and how many answers there were of each kind."""
-    seen: Counter[str] = Counter()
+async def _use(visit: Visit, process: psutil.Process, store: Path, seconds: float) -> list[Sample]:
+    """Use a service for so long; its state every half minute."""
     samples: list[Sample] = []
     started = time.monotonic()
 
     async def watch() -> None:
         while True:
             minute = (time.monotonic() - started) / 60
-            samples.append(_sample(process, store, minute, seen))
+            samples.append(_sample(process, store, minute, visit.seen))
             print(*samples[-1].row(), sep="\t", file=sys.stderr, flush=True)
             if 60 * minute >= seconds:
                 return
             await asyncio.sleep(min(EVERY_SECONDS, max(0.0, seconds - 60 * minute)))
 
     watching = asyncio.create_task(watch())
-    async with httpx.AsyncClient(base_url=url, timeout=30.0) as client:
-        clients = [asyncio.create_task(_visit(client, texts, seen, number)) for number in range(CLIENTS)]
+    async with httpx.AsyncClient(base_url=visit.url, timeout=30.0) as client:
+        clients = [asyncio.create_task(_act(client, visit, number)) for number in range(CLIENTS)]
         await watching
         for visitor in clients:
             visitor.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-    return samples, seen
+    return samples
 
 
 def _sample(process: psutil.Process, store: Path, minute: float, seen: Counter[str]) -> Sample:
@@ -129,12 +147,12 @@ def _sample(process: psutil.Process, store: Path, minute: float, seen: Counter[s
     )
 
 
-async def _visit(client: httpx.AsyncClient, texts: Sequence[str], seen: Counter[str], seed: int) -> None:
+async def _act(client: httpx.AsyncClient, visit: Visit, seed: int) -> None:
     """Do this and that, until cancelled."""
-    draw = random.Random(seed)
+    draw, seen = random.Random(seed), visit.seen
     while True:
         kind = draw.choices(("predict", "look", "refused", "leave"), weights=(6, 2, 1, 1))[0]
-        reviews = [{"text": draw.choice(texts), "user_id": f"u{draw.randrange(500)}"} for _ in range(draw.choice(SIZES))]
+        reviews = [{"text": draw.choice(visit.texts), "user": f"u{draw.randrange(500)}"} for _ in range(draw.choice(SIZES))]
         if kind == "predict":
             answer = await client.post("/v1/predict", json={"reviews": reviews})
             _count(seen, answer, 200, 503)
@@ -142,9 +160,9 @@ async def _visit(client: httpx.AsyncClient, texts: Sequence[str], seen: Counter[
                 told = {"prediction_id": prediction["id"], "rating": draw.randint(1, 5)}
                 _count(seen, await client.post("/v1/feedback", json=told), 200)
         elif kind == "look":
-            _count(seen, await client.get(draw.choice(PATHS)), 200)
+            _count(seen, await client.get(draw.choice(PATHS).format(model=visit.model)), 200)
         elif kind == "refused":
-            _count(seen, await client.post("/v1/predict", content=draw.choice(REFUSED), headers=JSON), 404, 422)
+            _count(seen, await client.post("/v1/predict", content=draw.choice(REFUSED), headers=JSON), 400, 404, 422)
         else:
             with contextlib.suppress(httpx.TimeoutException):
                 _count(seen, await client.post("/v1/predict", json={"reviews": reviews}, timeout=0.005), 200, 503)
