@@ -28,8 +28,21 @@ WORDS = (
 """The tiny backbone knows these words, and single letters."""
 
 
+LONGEST = (
+    "test_documents.py",
+    "test_gguf.py",
+    "test_folder.py",
+    "test_estimator.py",
+    "test_pretrain.py",
+    "test_tune.py",
+    "test_tutorial.py",
+)
+"""Files that take minutes. They come first, so that no processor works at one of them while the others have nothing left."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     for item in items:
         if "tiny_model" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)  # the first of them waits for the model
