@@ -35,6 +35,7 @@ class Row:
 
 ROWS = (
     Row("sentences compared", learns=False),
+    Row("SmolLM2: numbers", (*SMOLLM2, "--prompt", "Review:\n{text}\nRating from {low} to {high}:"), learns=False),
     Row("SmolLM2: words", SMOLLM2, learns=False),
     Row(PLAIN),
     Row("pairs", ("--contrastive-passes", "10")),

@@ -1,5 +1,6 @@
 """The container's description."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,12 +20,20 @@ def test_the_linter_has_nothing_to_say() -> None:
     assert lint("FROM python\nRUN cd /tmp && pip install numpy\n").returncode == 1  # it does read what it is given
 
 
-def test_it_runs_without_rights_and_installs_no_extra() -> None:
+def test_it_runs_without_rights_and_installs_no_extra_unless_asked() -> None:
     last = (ROOT / "Containerfile").read_text().rpartition("FROM ")[2].splitlines()
     users = [line for line in last if line.startswith("USER ")]
     assert users
     assert not any(user.split()[1].split(":")[0] in {"root", "0"} for user in users)
-    assert ".[" not in (ROOT / "Containerfile").read_text()
+    text = (ROOT / "Containerfile").read_text()
+    assert ".[" not in text
+    assert "ARG EXTRAS=\n" in text
+    (target,) = re.findall(r'constraints.txt (".*")', text)
+    for extras, expected in (("", "."), ("serve,postgresql", ".[serve,postgresql]")):
+        shown = subprocess.run(
+            ["sh", "-c", f"echo {target}"], env={"EXTRAS": extras}, capture_output=True, text=True, check=True
+        )
+        assert shown.stdout.strip() == expected
 
 
 def test_everything_that_it_copies_is_there() -> None:

@@ -5,10 +5,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from ratecast.cli import create_app
 from ratecast.config import ServeConfig
+from ratecast.errors import ConfigError
 from ratecast.serve.gate import OPEN_PATHS
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +51,25 @@ def test_the_deployment_asks_for_what_is_answered() -> None:
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["path"] in OPEN_PATHS, "without a key"
     assert pod["terminationGracePeriodSeconds"] > settings["listen"]["leave_seconds"] + settings["listen"]["drain_seconds"]
+
+
+def test_the_deployment_starts_beside_a_service_of_its_name() -> None:
+    from ratecast.cli.serve import from_environment
+
+    pod = objects()["Deployment"]["spec"]["template"]["spec"]
+    assert pod["enableServiceLinks"] is False
+    assert objects()["Service"]["metadata"]["name"] == "ratecast"
+    with pytest.raises(ConfigError):
+        from_environment({"RATECAST_PORT": "tcp://10.0.0.1:80"})  # as Kubernetes would set it
+
+
+def test_what_the_deployment_writes_has_a_place() -> None:
+    pod = objects()["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    (temporary,) = (mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == "/tmp")
+    assert any("emptyDir" in volume for volume in pod["volumes"] if volume["name"] == temporary)
+    assert [variable["name"] for variable in container["env"]] == ["RATECAST_STORE"]
 
 
 def test_the_autoscaler_counts_what_the_service_shows() -> None:

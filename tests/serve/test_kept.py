@@ -34,6 +34,21 @@ def test_feedback_of_an_unknown_prediction_is_told(linear_model: Path, tmp_path:
         assert described["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorAnswer"}
 
 
+def test_feedback_that_is_on_no_scale_is_refused_and_what_is_kept_is_counted(linear_model: Path, tmp_path: Path) -> None:
+    with serving(linear_model, "--store", tmp_path) as running:
+        answer = running.client.post("/v1/predict", json={"reviews": [{"text": "the movie was great"}]})
+        (prediction,) = answer.json()["predictions"]
+        told = running.client.post("/v1/feedback", json={"prediction_id": prediction["id"], "rating": 6})
+        assert told.status_code == 409
+        assert told.json()["error"]["code"] == "rating_outside"
+        assert told.json()["error"]["message"] == "expected a rating from 1 to 5, found 6"
+        assert running.client.post("/v1/feedback", json={"prediction_id": prediction["id"], "rating": 4.5}).status_code == 200
+        lines = running.client.get("/metrics").text.splitlines()
+        assert "ratecast_store_written_total 1.0" in lines
+        assert {"ratecast_store_dropped_total 0.0", "ratecast_store_failures_total 0.0"} <= set(lines)
+        assert any(line.startswith("ratecast_store_waiting ") for line in lines)
+
+
 def test_the_page_is_served_and_asks_for_a_key_where_there_are_keys(linear_model: Path, tmp_path: Path) -> None:
     with serving(linear_model) as running:
         page = running.client.get("/")

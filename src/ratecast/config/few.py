@@ -13,12 +13,12 @@ class FewLabelsConfig:
 
     prompt: str | None = None
     """Template that each review is read in, so that the backbone says the rating in a word, as pretraining taught it: such as
-    "{text} All in all, it was [MASK]." for encoders, or for decoders, which go on after it, "{text} Rating from {low} to
-    {high}:". default stands for one of these."""
+    "{text} All in all, it was [MASK]." for encoders, or for decoders, which go on after it, "{text} All in all, it was".
+    default stands for one of these."""
     verbaliser: str | None = None
     """Words that say the levels, from the lowest to the highest, such as terrible,bad,okay,good,great; or words for some levels
-    (1=terrible,10=great), between which levels are mixed. By default these five, spread over the scale; for decoders the
-    ratings' numbers where each is a token."""
+    (1=terrible,10=great), between which levels are mixed. By default these five, spread over the scale; for a decoder whose
+    prompt asks for a rating up to {high} the ratings' numbers, where each is a token."""
     contrastive_passes: float = 0.0
     """Passes over the training reviews in which the backbone first learns to tell alike reviews that are rated alike, from all
     pairs of a batch. They take at most a third of the time."""

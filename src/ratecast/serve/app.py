@@ -43,6 +43,7 @@ _FRESH_SECONDS: Final = 0.25
 _ELSEWHERE_SECONDS: Final = 2.0
 """How long feedback waits for another worker to write its prediction, which that does twice a second."""
 _UNKNOWN_PREDICTION: Final = "No prediction of this id is kept: it was never made, left out (keep_fraction), or deleted."
+_OUTSIDE: Final = "The rating lies on the scale of no model that is served."
 _FEEDBACK_LINK: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "links": {
@@ -59,6 +60,8 @@ _FEEDBACK_LINK: Final[dict[int | str, dict[str, Any]]] = {
 def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None) -> FastAPI:
     """The application that answers requests."""
     service.metrics.watch(service.batcher)
+    if service.store is not None:
+        service.metrics.watch_store(service.store)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -85,7 +88,13 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
     if service.config.page:
         guards = [*needs("predict"), *(needs("feedback") if service.store is not None else [])]
         app.include_router(
-            create_page(lambda: _shown(service), store=service.store, guards=guards, count=service.count_reviews)
+            create_page(
+                lambda: _shown(service),
+                store=service.store,
+                guards=guards,
+                count=service.count_reviews,
+                most_bytes=service.config.limits.max_upload_bytes,
+            )
         )
     add_refusals(app)
     app.add_middleware(
@@ -153,12 +162,13 @@ def _add_feedback(app: FastAPI, service: Service) -> None:
         "/v1/feedback",
         summary="Tell the right rating of a prediction",
         operation_id="feedback",
-        responses=refusals(404, 415, 422, 501, 503, reasons={404: _UNKNOWN_PREDICTION}),
+        responses=refusals(404, 409, 415, 422, 501, 503, reasons={404: _UNKNOWN_PREDICTION, 409: _OUTSIDE}),
         dependencies=[*needs("feedback"), Depends(needs_json)],
     )
     async def feedback(content: FeedbackRequest, request: Request) -> FeedbackAnswer:
         if service.recorder is None:
             raise Fault(501, "no_store", "this service keeps nothing; start it with --store")
+        service.check_rating(content.rating)
         key = request.state.key
         try:
             with request.state.trace.step("store", feedback=1):

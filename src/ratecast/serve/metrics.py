@@ -3,13 +3,16 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ratecast.serve.batching import Batcher
+
+if TYPE_CHECKING:
+    from ratecast.store import Store
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -69,6 +72,17 @@ class Metrics:
         self._follow("ratecast_queue_requests", "Requests that wait or are being predicted.", lambda: batcher.waiting_requests)
         self._add_up("ratecast_batches", "Batches predicted.", lambda: batcher.batches)
         self._add_up("ratecast_batch_reviews", "Reviews predicted in batches.", lambda: batcher.predicted)
+
+    def watch_store(self, store: "Store") -> None:
+        """Show how writing to the store goes too."""
+        self._follow("ratecast_store_waiting", "Predictions that wait to be written.", lambda: store.counts().waiting)
+        self._add_up("ratecast_store_written", "Predictions written to the store.", lambda: store.counts().written)
+        self._add_up(
+            "ratecast_store_dropped",
+            "Predictions that are in no store: too many waited, or the database would never take them.",
+            lambda: store.counts().dropped + store.counts().refused,
+        )
+        self._add_up("ratecast_store_failures", "Writes that failed, and are tried again.", lambda: store.counts().failures)
 
     def refresh(self) -> None:
         """Write down what is watched, for whoever reads the numbers."""

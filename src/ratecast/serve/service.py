@@ -105,6 +105,17 @@ class Service:
         """
         self.rates.take(request.state.key, "reviews", count)
 
+    def check_rating(self, rating: float) -> None:
+        """See whether a rating can be that of a review, for one of the models.
+
+        Raises:
+            Fault: 409 if it lies on no model's scale.
+        """
+        scales = [served.predictor.scale for served in self.models.principal()]
+        if not any(scale.low <= rating <= scale.high for scale in scales):
+            known = " or ".join(dict.fromkeys(f"{scale.low:g} to {scale.high:g}" for scale in scales))
+            raise Fault(409, "rating_outside", f"expected a rating from {known}, found {rating:g}")
+
     def check_ready(self) -> None:
         """See whether requests should be sent here.
 

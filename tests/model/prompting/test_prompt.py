@@ -105,8 +105,18 @@ def test_mixed_levels_have_mixed_logits(config_of: ConfigOf) -> None:
     np.testing.assert_allclose(whole[0], mixed / mixed.sum(), atol=1e-5)
 
 
-def test_a_decoder_says_numbers_where_they_are_tokens(config_of: ConfigOf) -> None:
-    config = config_of("gpt2", verbaliser=None)
+def test_a_decoder_says_words_after_the_default_prompt(config_of: ConfigOf) -> None:
+    config = config_of("gpt2", verbaliser="1=bad,5=great")
+    rater, encoder, prompt = network(config)
+    reference = expected(config.backbone.backbone, [f"Review:\n{TEXTS[0]}\nAll in all, it was"], prompt.words)
+    ends = torch_probabilities(rater, encoder, TEXTS[:1])[0, [0, -1]]
+    np.testing.assert_allclose(ends / ends.sum(), reference[0], atol=1e-5)
+    with pytest.raises(ConfigError, match="'terrible'"):  # which is more than one token to this tokenizer
+        check_prompt(config_of("gpt2", verbaliser=None), STARS)
+
+
+def test_a_decoder_that_is_asked_for_a_number_says_one_where_numbers_are_tokens(config_of: ConfigOf) -> None:
+    config = config_of("gpt2", prompt="Review:\n{text}\nRating from {low} to {high}:", verbaliser=None)
     rater, encoder, prompt = network(config)
     assert prompt.words == ("1", "2", "3", "4", "5")
     reference = expected(config.backbone.backbone, [f"Review:\n{TEXTS[0]}\nRating from 1 to 5:"], prompt.words)

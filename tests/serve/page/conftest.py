@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 import ratecast
 from ratecast.serve.page import Served, create_page
@@ -56,6 +56,12 @@ def served(store: Store) -> Iterator[Callable[[Path], str]]:
         yield serve
 
 
+def _note(message: ConsoleMessage, problems: list[str]) -> None:
+    """Keep what the browser finds wrong, such as what the page's security policy forbids; not that a request was refused."""
+    if message.type == "error" and "the server responded with a status" not in message.text:
+        problems.append(message.text)
+
+
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens addresses; a problem in the browser's console fails the test."""
@@ -65,6 +71,7 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
     def open_page(url: str, **options: object) -> Page:
         page = browser.new_page(**options)  # type: ignore[arg-type]  # a TypedDict would say the same again
         page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: _note(message, problems))
         page.goto(url)
         pages.append(page)
         return page

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from ratecast.config import FewLabelsConfig
 from ratecast.config.few import DEFAULT_PROMPT
 from ratecast.errors import ConfigError
-from ratecast.model.prompting.template import CLOZE, MASK, NUMBERS, WORDS, Template
+from ratecast.model.prompting.template import CLOZE, HIGH, MASK, NUMBERS, WORDS, Template
 from ratecast.model.prompting.verbaliser import Verbaliser
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.text import TextEncoder
@@ -108,16 +108,15 @@ def create_frame(vocabulary: Vocabulary, config: FewLabelsConfig, scale: RatingS
     given = None if config.verbaliser is None else Verbaliser.parse(config.verbaliser, scale)
     if vocabulary.mask is not None:
         return _cloze(vocabulary, written or CLOZE, given or Verbaliser.default(scale), scale)
-    if given is not None:
-        has_numbers = given == Verbaliser.numbers(scale)
-        return _continued(vocabulary, written or (NUMBERS if has_numbers else WORDS), given, scale)
     numbers = Verbaliser.numbers(scale)
-    if numbers is not None:
+    if given is not None:
+        return _continued(vocabulary, written or (NUMBERS if given == numbers else WORDS), given, scale)
+    if numbers is not None and written is not None and HIGH in written:  # it asks for a number
         try:
-            return _continued(vocabulary, written or NUMBERS, numbers, scale)
+            return _continued(vocabulary, written, numbers, scale)
         except _WordError:  # 10 is two tokens to many tokenizers
             pass
-    return _continued(vocabulary, written or WORDS, Verbaliser.default(scale), scale)
+    return _continued(vocabulary, written or WORDS, Verbaliser.default(scale), scale)  # small decoders know no numbers
 
 
 class _WordError(ConfigError):

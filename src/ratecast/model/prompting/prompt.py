@@ -71,8 +71,8 @@ class Prompt:
             return None
         if self.is_likeness:
             return (
-                "the backbone has no output layer that tells words, so that reviews are compared with sentences, which says "
-                "less: take a backbone that has one, such as bert-base-uncased, or a decoder"
+                "the backbone has no output layer that tells words, so that reviews are compared with sentences, which may say "
+                "less: try a backbone that has one, such as bert-base-uncased or a decoder"
             )
         return (
             "the backbone has no output layer, and nothing has taught it to tell words: a prompt says little before training. "

@@ -10,6 +10,9 @@ TEXT: Final = "{text}"
 MASK: Final = "[MASK]"
 """Stands for the gap in a template, whatever the tokenizer calls it."""
 
+HIGH: Final = "{high}"
+"""Stands for the highest rating."""
+
 CLOZE: Final = "{text} All in all, it was [MASK]."
 NUMBERS: Final = "Review:\n{text}\nRating from {low} to {high}:"
 WORDS: Final = "Review:\n{text}\nAll in all, it was"
@@ -49,8 +52,8 @@ class Template:
         if not has_mask and MASK in written:
             raise ConfigError(
                 f"prompt must have no {MASK} for a decoder, which tells the word that follows, found {written!r}; let it end "
-                f"where the word shall come, such as {NUMBERS!r}, which prompt=default is"
+                f"where the word shall come, such as {WORDS!r}, which prompt=default is"
             )
         filled = written.replace("\\n", "\n").replace("{low}", format_level(scale.low))
-        before, after = filled.replace("{high}", format_level(scale.high)).split(TEXT)
+        before, after = filled.replace(HIGH, format_level(scale.high)).split(TEXT)
         return cls(before=before, after=after)

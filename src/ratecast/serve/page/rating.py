@@ -24,7 +24,6 @@ from ratecast.store import Store, StoredPrediction
 
 MOST_ROWS: Final = 20_000
 """Reviews that the page rates at once; more are for ``ratecast predict``."""
-MOST_BYTES: Final = 30_000_000
 SHOWN_ROWS: Final = 500
 """Reviews that the page shows; the download has all."""
 _PIECE_ROWS: Final = 64

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from ratecast.errors import DataError, RatecastError, StoreUnavailableError, UnknownPredictionError
 from ratecast.records import Predictions, Reviews
-from ratecast.serve.page.rating import MOST_BYTES, MOST_ROWS, Upload, rate, read_pasted, read_upload
+from ratecast.serve.page.rating import MOST_ROWS, Upload, rate, read_pasted, read_upload
 from ratecast.serve.page.served import Predict, Served
 from ratecast.store import Decision, Store
 
@@ -65,8 +66,14 @@ class _Route(APIRoute):
                 return await handle(request)
             except RatecastError as error:
                 return JSONResponse({"error": str(error)}, status_code=_STATUS.get(type(error), 422))
+            except OSError as error:  # such as a full disk, on which an uploaded table is put to be read
+                return JSONResponse({"error": _no_file(error)}, status_code=503)
 
         return told
+
+
+def _no_file(error: OSError) -> str:
+    return f"the service cannot write a temporary file ({error.strerror or error}); try again later"
 
 
 def create_page(
@@ -76,22 +83,24 @@ def create_page(
     predict: Predict | None = None,
     guards: Sequence[Any] = (),
     count: Count = lambda _, __: None,
+    most_bytes: int = 30_000_000,
 ) -> APIRouter:
     """Routes of the page, for ``app.include_router``.
 
     Args:
         models: gives the models that are served now, the default one first.
         store: where predictions, and what people decide, are kept; without one there are no products and no queue.
-        predict: makes the predictions of a model; in a thread by default.
+        predict: makes the predictions of a model; in one thread for all that the page is asked by default.
         guards: FastAPI dependencies of everything but the page itself, such as a check of the API key. The page sends the key
             that a person gave as ``Authorization: Bearer``.
         count: is told of each request that rates reviews, and how many; it may refuse it.
+        most_bytes: the largest table that is taken.
     """
     router = APIRouter(include_in_schema=False)
     router.include_router(_files())
     asked = APIRouter(prefix="/page", route_class=_Route, dependencies=list(guards), include_in_schema=False)
-    _add_models(asked, models, store)
-    _add_rating(asked, models, store, predict or _predict_in_thread, count)
+    _add_models(asked, models, store, most_bytes)
+    _add_rating(asked, models, store, predict or _predict_in_turn(), count)
     if store is not None:
         _add_products(asked, store)
         _add_queue(asked, models, store)
@@ -127,14 +136,14 @@ def _files() -> APIRouter:
     return router
 
 
-def _add_models(router: APIRouter, models: Callable[[], Sequence[Served]], store: Store | None) -> None:
+def _add_models(router: APIRouter, models: Callable[[], Sequence[Served]], store: Store | None, most_bytes: int) -> None:
     @router.get("/models")
     def described() -> dict[str, Any]:
         return {
             "models": [served.describe() for served in models()],
             "store": store is not None,
             "most_rows": MOST_ROWS,
-            "most_bytes": MOST_BYTES,
+            "most_bytes": most_bytes,
         }
 
     @router.get("/card")
@@ -161,7 +170,7 @@ def _add_rating(
     @router.post("/table", dependencies=_WRITING)
     async def table(request: Request, model: str, name: str, *, keep: bool = False) -> StreamingResponse:
         served = _find(models(), model)
-        content = await _body(request)
+        content = await request.body()  # as long as the service lets it be, which refuses what is longer while it comes
         upload = await asyncio.to_thread(read_upload, content, name, served.predictor)
         return streamed(request, served, upload, keep=keep)
 
@@ -217,19 +226,14 @@ def _find(models: Iterable[Served], name: str) -> Served:
     return found[name]
 
 
-async def _predict_in_thread(served: Served, reviews: Reviews) -> Predictions:
-    return await asyncio.to_thread(served.predictor.predict, reviews)
+def _predict_in_turn() -> Predict:
+    """Predicts in a single thread, piece after piece: however many people are at the page, they take turns."""
+    pool = ThreadPoolExecutor(1, "ratecast-page")
 
+    async def predict(served: Served, reviews: Reviews) -> Predictions:
+        return await asyncio.get_running_loop().run_in_executor(pool, served.predictor.predict, reviews)
 
-async def _body(request: Request) -> bytes:
-    """The body, refused as soon as it is too large."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MOST_BYTES:
-            raise DataError(f"the file has more than {MOST_BYTES // 1_000_000} MB; use `ratecast predict` for it")
-        parts.append(part)
-    return b"".join(parts)
+    return predict
 
 
 async def _lines(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
@@ -238,3 +242,5 @@ async def _lines(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
             yield json.dumps(piece).encode() + b"\n"
     except RatecastError as error:
         yield json.dumps({"error": str(error)}).encode() + b"\n"
+    except OSError as error:
+        yield json.dumps({"error": _no_file(error)}).encode() + b"\n"
