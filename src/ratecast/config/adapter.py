@@ -12,7 +12,8 @@ class AdapterConfig:
 
     tune: TuneName = "full"
     """How the backbone is tuned: full (its own weights), or with weights that are added to it while it stays as it is: lora,
-    adalora, ia3, prefix, prompt, p-tuning, bottleneck. The model folder then keeps these alone."""
+    adalora, ia3, prefix, prompt, p-tuning, bottleneck. The model folder then keeps these alone, beside the graph that
+    predicts."""
     base_bits: Literal[4] | None = None
     """With lora, keep the backbone's own linear layers in 4 bits (QLoRA): an eighth of their memory in training, which is
     slower for it. The graph that predicts is as large as without."""
