@@ -95,7 +95,7 @@ def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
         if command.startswith("ratecast compare"):
             shutil.copytree(tmp_path / "model", tmp_path / "older")
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command.replace("--time-budget 1h", "--time-budget 1m")],  # a search uses it up
+            ["bash", "-euo", "pipefail", "-c", command.replace("--time-budget 1h", "--time-budget 95s")],  # a search uses it up
             cwd=tmp_path,
             env={**os.environ, "PATH": path},
             capture_output=True,

@@ -55,6 +55,7 @@ def test_no_token_is_lost_in_any_pass_and_nothing_is_padding(language_of: Langua
         assert all(found[token] >= count for token, count in everything.items())
         assert found.total() - everything.total() < 3 * 33 * len(batches) + 32 + len(corpus.training)
         assert all(batch.attention_mask.all() and batch.input_ids.shape[1] == 32 for batch in batches)
+        assert blocks.tokens == found.total()
         orders.append(np.concatenate([batch.input_ids for batch in batches]))
     again = blocks_of(language, corpus).in_pass(7, 1)
     np.testing.assert_array_equal(np.concatenate([again.batch(number).input_ids for number in range(len(again))]), orders[1])
@@ -93,4 +94,5 @@ def test_single_reviews_are_framed_cut_and_batched_by_length(language_of: Langua
         ]
         assert len(found) == len(corpus.training)
         assert set(found) == expected
+        assert examples.tokens == sum(map(len, found)) < corpus.lengths(corpus.training).sum()
         assert np.mean(np.concatenate([batch.attention_mask.ravel() for batch in batches])) > 0.9

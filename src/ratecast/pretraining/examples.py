@@ -35,6 +35,10 @@ class Examples(Protocol):
     def __len__(self) -> int:
         """Number of batches of a pass."""
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that a pass reads, without padding."""
+
     def in_pass(self, seed: int, epoch: int) -> Self:
         """The examples in the random order of one pass; the same numbers give the same order."""
 
@@ -80,6 +84,11 @@ class Blocks:
 
     def __len__(self) -> int:
         return math.ceil(len(self._order) / self._batch_blocks)
+
+    @property
+    def tokens(self) -> int:
+        """Those of all blocks, with what stands between the reviews and around the blocks."""
+        return len(self._order) * (len(self._prefix) + self._room + len(self._suffix))
 
     def in_pass(self, seed: int, epoch: int) -> "Blocks":
         """Reviews are shuffled, packed anew, and the blocks shuffled, so that neighbours differ in each pass."""
@@ -142,6 +151,11 @@ class SingleReviews:
 
     def __len__(self) -> int:
         return len(self._batches)
+
+    @property
+    def tokens(self) -> int:
+        """Those of all reviews, each cut to the longest input."""
+        return int(self._lengths.sum())
 
     def in_pass(self, seed: int, epoch: int) -> "SingleReviews":
         """Random batches of similar length."""

@@ -70,7 +70,6 @@ class PretrainingLearner:
         self._training = self._of_pass = objective.examples(corpus, corpus.training)
         self._held_out = objective.examples(corpus, corpus.held_out)
         self._epoch: int | None = None
-        self._tokens = int(corpus.lengths(corpus.training).sum())
         steps = config.steps or max(1, math.ceil(config.epochs * len(self._training)))
         every = max(1, steps // _EVALUATIONS)
         self.plan = PretrainingPlan(steps=steps, evaluate_every=every, held_out_batches=len(self._held_out))
@@ -88,7 +87,7 @@ class PretrainingLearner:
     @property
     def units_per_step(self) -> float:
         """Tokens in a batch, on average."""
-        return self._tokens / len(self._training)
+        return self._training.tokens / len(self._training)
 
     def measure_speed(self) -> tuple[float, float]:
         """Seconds that a step takes, and the scoring of a batch of held-out reviews. The network is left as it was."""
