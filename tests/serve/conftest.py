@@ -22,6 +22,7 @@ def contrary_model(tiny_reviews: tuple[list[str], list[float]], tmp_path_factory
 @pytest.fixture(scope="module")
 def service(linear_model: Path) -> Iterator[Running]:
     """A service with low limits."""
-    limits = ("--max-body-bytes", "20000", "--max-reviews", "50", "--max-text-bytes", "5000", "--max-body-seconds", "1")
-    with serving(linear_model, *limits) as running:
+    limits = ("--max-body-bytes", "20000", "--max-reviews", "50", "--max-text-bytes", "5000")
+    times = ("--max-head-seconds", "1", "--max-body-seconds", "1")
+    with serving(linear_model, *limits, *times) as running:
         yield running

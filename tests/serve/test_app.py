@@ -169,6 +169,26 @@ def test_a_body_that_comes_too_slowly_is_refused(service: Running) -> None:
         assert 0.5 < time.monotonic() - started < 20
 
 
+def test_headers_that_come_too_slowly_end_the_connection(service: Running) -> None:
+    with connect(service) as silent, connect(service) as slow, connect(service) as again:
+        started = time.monotonic()
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        again.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert again.recv(65536).startswith(b"HTTP/1.1 200")
+        again.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
+        assert received(slow).startswith(b"HTTP/1.1 408")
+        assert received(again).startswith(b"HTTP/1.1 408")
+        assert silent.recv(1) == b""
+        assert 0.5 < time.monotonic() - started < 20
+        assert service.client.get("/healthz").status_code == 200
+
+
+def test_headers_without_end_are_refused(service: Running) -> None:
+    with connect(service) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-Long: 1\r\n" * 10_000)
+        assert received(connection).startswith(b"HTTP/1.1 400")
+
+
 def test_every_answer_has_its_headers(service: Running) -> None:
     for path in ("/healthz", "/nothing", "/v1/predict"):
         answer = service.client.get(path)

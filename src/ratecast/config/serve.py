@@ -35,6 +35,8 @@ class LimitsConfig:
     """Largest table that the page for people takes."""
     max_body_seconds: float = 20.0
     """Longest time that a client may take to send a body."""
+    max_head_seconds: float = 10.0
+    """Longest time that a client may take to begin a request and to send its line and headers."""
     max_reviews: int = 1000
     """Most reviews in a request."""
     max_text_bytes: int = 200_000

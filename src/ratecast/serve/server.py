@@ -18,6 +18,7 @@ from ratecast.serve.batching import Batcher
 from ratecast.serve.keys import KeyFile
 from ratecast.serve.logs import FIELDS
 from ratecast.serve.models import Models
+from ratecast.serve.protocol import limited_protocol
 from ratecast.serve.recording import StoreRecorder
 from ratecast.serve.reload import Reloader
 from ratecast.serve.service import Service
@@ -62,6 +63,7 @@ def create_server(
     reloader = Reloader(service, read)
     settings = uvicorn.Config(
         create_app(service, reloader, keys),
+        http=limited_protocol(config.limits.max_head_seconds),
         log_config=None,
         access_log=False,
         server_header=False,
