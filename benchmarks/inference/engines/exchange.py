@@ -21,6 +21,10 @@ Predict = Callable[[list[str]], np.ndarray | None]
 """Ratings of texts; None where an engine's output layer was not trained, so that only its speed says something."""
 
 
+_ANSWERS = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # whatever a library prints from now on goes to standard error
+
+
 @dataclass(frozen=True)
 class Given:
     """What a script is given."""
@@ -40,7 +44,7 @@ class Given:
 
 
 def given() -> Given:
-    """What the command line gives; whatever a library prints from now on goes to standard error."""
+    """What the command line gives."""
     train, test, tokens, *folder = sys.argv[1:]
     return Given(Path(train), Path(test), int(tokens), Path(folder[0]) if folder else None)
 
@@ -52,15 +56,12 @@ def megabytes(paths: Sequence[Path]) -> float:
 
 def serve(texts: list[str], predict: Predict, *, size_mb: float, note: str = "") -> None:
     """Answer requests until there are no more."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    print(json.dumps({"size_mb": size_mb, "note": note}), file=answers, flush=True)
+    print(json.dumps({"size_mb": size_mb, "note": note}), file=_ANSWERS, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         chosen = [texts[request["row"]]] if "row" in request else texts[slice(*request["rows"])]
         started = time.perf_counter()
         ratings = predict(chosen)
         answer = {"seconds": time.perf_counter() - started, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
-        print(
-            json.dumps(answer | {"ratings": None if ratings is None else list(map(float, ratings))}), file=answers, flush=True
-        )
+        found = None if ratings is None else list(map(float, ratings))
+        print(json.dumps(answer | {"ratings": found}), file=_ANSWERS, flush=True)
