@@ -1,3 +1,5 @@
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -87,6 +89,34 @@ def test_from_reviews() -> None:
     assert list(made.user) == ["u", None]
     assert made.item is None
     assert made.joined() == ["a", "T\nb"]
+
+
+def test_single_reviews_make_the_same_batch_again() -> None:
+    made = Reviews.from_reviews(
+        [
+            Review(text="a", id="x", user="u", rating=2, time=datetime(2026, 1, 5, 1, tzinfo=timezone(timedelta(hours=2)))),
+            Review(text="b", title="T", item="i", category="c", columns={"votes": 3, "colour": "red"}),
+            Review(text="c", rating=4.5),
+        ]
+    )
+    assert made.rating is not None
+    assert made.time is not None
+    np.testing.assert_array_equal(made.rating, [2, np.nan, 4.5])
+    np.testing.assert_array_equal(made.time, np.array(["2026-01-04T23:00", "NaT", "NaT"], dtype="datetime64[us]"))
+    again = Reviews.from_reviews(made.single())
+    for part in ("text", "id", "title", "item", "user", "category", "rating", "time"):
+        np.testing.assert_array_equal(getattr(again, part), getattr(made, part))
+    np.testing.assert_array_equal(again.numbers["votes"], made.numbers["votes"])
+    np.testing.assert_array_equal(again.labels["colour"], made.labels["colour"])
+    assert [one.text for one in Reviews.from_texts(["a"]).single()] == ["a"]
+
+
+def test_single_predictions_make_the_same_batch_again() -> None:
+    full = replace(predictions(), interval=np.array([[1.0, 2.0], [2.0, 3.0]]), decided=np.array([2.0, 1.0]))
+    for made in (predictions(), full):
+        again = Predictions.from_predictions(made, STARS)
+        assert list(again) == list(made)
+        np.testing.assert_array_equal(again.probabilities, made.probabilities)
 
 
 def test_further_columns_of_single_reviews_are_both_categories_and_numbers() -> None:

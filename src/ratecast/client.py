@@ -89,8 +89,9 @@ def _predict_body(reviews: Sequence[str | Review], **given: str | float | None) 
 
 
 def _message(review: Review) -> dict[str, Any]:
-    names = ("text", "id", "title", "item", "user", "category")
+    names = ("text", "id", "title", "item", "user", "category", "rating")
     found = {name: value for name in names if (value := getattr(review, name)) is not None}
+    found |= {} if review.time is None else {"time": review.time.isoformat()}
     return found | ({"columns": dict(review.columns)} if review.columns else {})
 
 

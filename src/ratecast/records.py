@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,8 @@ class Review:
     """One review to be rated; only the text is needed.
 
     Attributes:
+        rating: the rating that it came with, if any; no prediction depends on it, but people are shown where the two disagree.
+        time: when it was written; without a zone in UTC.
         columns: values of further columns that the model uses, by name.
     """
 
@@ -34,6 +37,8 @@ class Review:
     item: str | None = None
     user: str | None = None
     category: str | None = None
+    rating: float | None = None
+    time: datetime | None = None
     columns: Mapping[str, str | float | None] = field(default_factory=dict)
 
 
@@ -102,6 +107,10 @@ class Reviews:
             column = strings(cell and whole_text(cell) for cell in cells)
             if any(value is not None for value in column):
                 columns[name] = column
+        if any(review.rating is not None for review in reviews):
+            columns["rating"] = np.array([review.rating for review in reviews], dtype=np.float64)
+        if any(review.time is not None for review in reviews):
+            columns["time"] = np.array([_as_utc(review.time) for review in reviews], dtype="datetime64[us]")
         ids = strings(str(row) if review.id is None else review.id for row, review in enumerate(reviews))
         names = dict.fromkeys(name for review in reviews for name in review.columns)
         labels = {name: strings(as_label(review.columns.get(name)) for review in reviews) for name in names}
@@ -111,6 +120,20 @@ class Reviews:
 
     def __len__(self) -> int:
         return len(self.text)
+
+    def single(self) -> list[Review]:
+        """The reviews one by one, of which `from_reviews` makes a batch again."""
+        given: dict[str, list[Any]] = {"text": list(self.text), "id": list(self.id)}
+        for name in ("title", "item", "user", "category"):
+            if (column := getattr(self, name)) is not None:
+                given[name] = list(column)
+        if self.rating is not None:
+            given["rating"] = [None if np.isnan(rating) else float(rating) for rating in self.rating]
+        if self.time is not None:
+            given["time"] = self.time.astype("datetime64[us]").tolist()
+        further = {name: column.tolist() for name, column in (*self.numbers.items(), *self.labels.items())}
+        given["columns"] = [{name: cells[row] for name, cells in further.items()} for row in range(len(self))]
+        return [Review(**dict(zip(given, values, strict=True))) for values in zip(*given.values(), strict=True)]
 
     def take(self, rows: ArrayLike) -> "Reviews":
         """The reviews at the given row numbers (or where a boolean mask is true), in that order."""
@@ -215,6 +238,25 @@ class Predictions(Sequence[Prediction]):
         """Most probable levels, shape ``(review,)``."""
         return self.scale.mode(self.probabilities)
 
+    @classmethod
+    def from_predictions(cls, predictions: Sequence[Prediction], scale: RatingScale) -> "Predictions":
+        """Batch of one model's single predictions, which keep their order.
+
+        Args:
+            predictions: at least one; either all or none of them have an interval, and are of a cascade.
+            scale: the model's scale.
+        """
+        first = predictions[0]
+        return cls(
+            probabilities=np.array([[one.probabilities[level] for level in scale.levels] for one in predictions]),
+            scale=scale,
+            id=None if first.id is None else strings(one.id for one in predictions),
+            interval=None if first.interval is None else np.array([one.interval for one in predictions], dtype=np.float64),
+            warnings=tuple(one.warnings for one in predictions),
+            decided=np.array([one.rating for one in predictions]),
+            passed_on=None if first.passed_on is None else np.array([one.passed_on for one in predictions], dtype=np.bool_),
+        )
+
     def __len__(self) -> int:
         return len(self.probabilities)
 
@@ -271,6 +313,11 @@ def as_label(value: object) -> str | None:
         return text.lower()
     whole = _WHOLE.fullmatch(text)
     return whole[1] if whole else text or None
+
+
+def _as_utc(time: datetime | None) -> datetime | None:
+    """The time in UTC, without its zone, as arrays hold it."""
+    return time if time is None or time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
 def _as_number(label: str | None) -> float:

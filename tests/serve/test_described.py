@@ -15,6 +15,9 @@ SETTINGS = """
 [checks.not_a_server_error]  # these say what they mean, and are described
 expected-statuses = ["2xx", "4xx", 501, 503, 504]
 
+[phases.stateful]
+max-steps = 20
+
 [[operations]]  # a description cannot say that a tensor's shape is that of its data
 include-path-regex = "^/v2/.*/infer$"
 checks.positive_data_acceptance.enabled = false
@@ -32,5 +35,5 @@ def test_every_answer_is_described_and_none_is_an_error_of_the_service(linear_mo
         found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout + found.stderr
         for path in ("/v1/predict", "/v1/feedback", "/v1/models", "/metrics"):
-            assert [entry for entry in running.log if (entry.get("path"), entry.get("status")) == (path, 200)]
+            assert [entry for entry in running.log if (entry.get("path"), entry.get("status")) == (path, 200)], path
         assert not [entry for entry in running.log if entry["level"] == "error"]

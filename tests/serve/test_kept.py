@@ -3,8 +3,12 @@
 import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+from ratecast.client import Client
+from ratecast.records import Review
 from ratecast.store import Store
 from served import serving
 
@@ -72,3 +76,33 @@ def test_a_store_that_cannot_be_opened_is_told_at_once(linear_model: Path, tmp_p
     )
     assert found.returncode == 2
     assert found.stderr.startswith("ratecast: error:")
+
+
+def test_reviews_that_come_with_their_ratings_show_where_the_text_says_something_else(
+    linear_model: Path, tmp_path: Path
+) -> None:
+    settings = ("--store", tmp_path, "--uncertain-from", "1", "--surprising-below", "0.9")
+    with serving(linear_model, *settings) as running, Client(running.url) as client:
+        written = datetime(2026, 1, 5, 12, tzinfo=UTC)
+        given = [
+            Review(text="the movie was great", rating=1, time=written, item="Hotel"),
+            Review(text="the movie was great", rating=5, time=written, item="Hotel"),
+        ]
+        one, other = client.predict(given)
+        assert one.probabilities == other.probabilities
+        end = time.monotonic() + 10
+        while not (waiting := running.client.get("/page/queue?model=tiny").json()["reviews"]):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert [(found["stars"], found["reasons"]) for found in waiting] == [(1, ["surprising"])]
+        (trend,) = running.client.get("/page/trend?model=tiny&item=Hotel&by=day").json()
+        assert (trend["start"], trend["reviews"]) == ("2026-01-05", 2)
+        refused = running.client.post("/v1/predict", json={"reviews": [{"text": "a", "rating": 6}]})
+        assert (refused.status_code, refused.json()["error"]["message"]) == (409, "expected a rating from 1 to 5, found 6")
+        for wrong in (1767225600, "1767225600", "yesterday", "0001-01-01T00:00:00+14:00", True):
+            refused = running.client.post("/v1/predict", json={"reviews": [{"text": "a", "time": wrong}]})
+            assert refused.status_code == 422
+            assert "reviews.0.time: Value error, expected a time" in refused.json()["error"]["message"]
+        for right in ("2026-01-31", "2026-01-31t12:00:00z", "9999-12-31T23:59:59.999999-00:00", "0001-01-01T00:00:00Z"):
+            answer = running.client.post("/v1/predict", json={"reviews": [{"text": "a", "time": right}]})
+            assert answer.status_code == 200, answer.text

@@ -20,13 +20,15 @@ from stored import SURE, TORN, predicted
 def test_a_prediction_is_found_as_it_was_given(store: Store) -> None:
     scale = RatingScale.parse("1..5")
     predictions = Predictions(probabilities=np.array([[0.1, 0.2, 0.3, 0.2, 0.2]]), scale=scale, interval=np.array([[2.0, 4.5]]))
-    review = Review(text="Good, 好 \U0001f600", title="Nice", item="room 7", user="Jane Doe")
-    given = StoredPrediction.of(predictions[0], review, id="x", model="hotels", version="2", stars=4.0, flag="odd", shadow=True)
+    given_at = datetime(2026, 1, 5, tzinfo=UTC)
+    review = Review(text="Good, 好 \U0001f600", title="Nice", item="room 7", user="Jane Doe", rating=4, time=given_at)
+    given = StoredPrediction.of(predictions[0], review, id="x", model="hotels", version="2", flag="odd", shadow=True)
     store.add_predictions([given])
     assert store.flush()
     assert store.history("x").prediction == given
     assert given.interval == (2.0, 4.5)
     assert given.rating == pytest.approx(3.2)
+    assert (given.stars, given.time) == (4, review.time)
 
 
 def test_what_no_database_can_hold_is_replaced(store: Store) -> None:

@@ -107,6 +107,9 @@ class ServeConfig(Settings):
     Nothing is kept by default. The text of reviews is kept too, unless keep_text is false."""
     page: bool = True
     """Whether there is a page for people at /."""
+    log_bodies: bool = False
+    """Whether the log has the bodies of requests, to find out what a client sends. Mail and web addresses, names of accounts
+    and numbers of seven digits or more are replaced, and the values of user and route_by; names in a text are not."""
     workers: int = 1
     """Processes that share the port, each with the models in its memory. Limits of keys are divided between them; all other
     limits are those of each."""

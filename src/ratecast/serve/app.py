@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
@@ -43,6 +44,7 @@ _FRESH_SECONDS: Final = 0.25
 _ELSEWHERE_SECONDS: Final = 2.0
 """How long feedback waits for another worker to write its prediction, which that does twice a second."""
 _UNKNOWN_PREDICTION: Final = "No prediction of this id is kept: it was never made, left out (keep_fraction), or deleted."
+_OUTSIDE_ITS: Final = "The rating of a review lies outside the model's scale."
 _OUTSIDE: Final = "The rating lies on the scale of no model that is served."
 _FEEDBACK_LINK: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -94,6 +96,7 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
                 guards=guards,
                 count=service.count_reviews,
                 most_bytes=service.config.limits.max_upload_bytes,
+                most_text_bytes=service.config.limits.max_text_bytes,
             )
         )
     add_refusals(app)
@@ -106,6 +109,7 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
         tracing=service.tracing,
         is_leaving=lambda: service.is_leaving,
         check_room=service.batcher.check_room,
+        log_bodies=service.config.log_bodies,
     )
     return app
 
@@ -121,7 +125,7 @@ def _add_predicting(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/predict",
         summary="Predict the ratings of reviews",
-        responses=refusals(404, 415, 422, 503, 504) | _FEEDBACK_LINK,
+        responses=refusals(404, 409, 415, 422, 503, 504, reasons={409: _OUTSIDE_ITS}) | _FEEDBACK_LINK,
         dependencies=[*needs("predict"), Depends(needs_json)],
     )
     async def predict(content: PredictRequest, request: Request) -> PredictAnswer:
@@ -221,5 +225,12 @@ def _add_status(app: FastAPI, service: Service) -> None:
 
 def _shown(service: Service) -> list[Shown]:
     """The models as the page sees them, each in the version that answers the most."""
-    principal = service.models.principal()
-    return [Shown(name=served.name, version=served.version, predictor=served.predictor) for served in principal]
+    return [
+        Shown(
+            name=served.name,
+            version=served.version,
+            predictor=served.predictor,
+            predict=partial(service.answer_in_turn, served),
+        )
+        for served in service.models.principal()
+    ]

@@ -17,6 +17,7 @@ from ratecast.serve.keys import KeyFile
 from ratecast.serve.logs import FIELDS
 from ratecast.serve.metrics import Metrics
 from ratecast.serve.rates import Rates
+from ratecast.serve.redact import redacted
 from ratecast.serve.tracing import Trace, Tracing
 
 _LOG: Final = logging.getLogger("ratecast.serve")
@@ -49,6 +50,7 @@ class Gate:
         tracing: traces what is not only asked by probes.
         is_leaving: whether the service is being stopped, so that connections shall be closed.
         check_room: refuses a request to predict, by the bytes of its body, where too much waits.
+        log_bodies: whether bodies are logged, redacted.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class Gate:
         tracing: Tracing,
         is_leaving: Callable[[], bool],
         check_room: Callable[[int], None],
+        log_bodies: bool,
     ) -> None:
         self._app, self._limits, self._keys, self._metrics, self._rates = app, limits, keys, metrics, rates
-        self._tracing, self._is_leaving, self._check_room = tracing, is_leaving, check_room
+        self._tracing, self._is_leaving, self._check_room, self._log_bodies = tracing, is_leaving, check_room, log_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -93,6 +96,8 @@ class Gate:
                 self._check_sender(scope["path"], headers, state)
                 self._check_length(scope, headers)
                 body = await self._read(scope["path"], receive)
+                if self._log_bodies and body:
+                    state["log"]["body"] = redacted(body)
             except Fault as fault:
                 await _refuse(fault, scope["path"], request_id, answer)
             else:

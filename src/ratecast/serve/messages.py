@@ -1,9 +1,10 @@
 """What goes over the wire."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ratecast.records import Review
 from ratecast.serve.answered import Answered
@@ -20,9 +21,21 @@ def _printable(text: str) -> str:
     return text
 
 
+def _moment(value: object) -> datetime:
+    """A time in UTC. Numbers are refused: they might be seconds or milliseconds."""
+    if not isinstance(value, str):
+        raise ValueError("expected a time as a string, such as 2026-01-31T12:00:00Z")  # noqa: TRY004 - pydantic's way to refuse
+    try:
+        time = datetime.fromisoformat(value.upper())
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("expected a time of ISO 8601, such as 2026-01-31 or 2026-01-31T12:00:00Z") from None
+
+
 _PATTERN: Final = {"pattern": r"^[^\u0000-\u0008\u000e-\u001f\u007f]*$"}
 """The same in the description, as far as JSON can hold it; pydantic's own check would not say which character it is."""
 Text = Annotated[str, Field(json_schema_extra={**_PATTERN}), AfterValidator(_printable)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 Identity = Annotated[str, Field(min_length=1, max_length=256, json_schema_extra={**_PATTERN}), AfterValidator(_printable)]
 
 
@@ -41,6 +54,16 @@ class ReviewMessage(Message):
     item: Identity | None = Field(None, description="What is reviewed.")
     user: Identity | None = Field(None, description="Who wrote it.")
     category: Identity | None = Field(None, description="The category of what is reviewed.")
+    rating: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="The rating that the review came with. It does not change the prediction; where a store keeps both, people "
+        "are shown the reviews whose text says something else.",
+        examples=[2],
+    )
+    time: Moment | None = Field(
+        None, description="When it was written, in UTC unless it says otherwise; the time of the request by default."
+    )
     columns: dict[Identity, Text | float | None] = Field(
         default_factory=dict,
         max_length=100,
@@ -57,6 +80,8 @@ class ReviewMessage(Message):
             item=self.item,
             user=self.user,
             category=self.category,
+            rating=self.rating,
+            time=self.time,
             columns=self.columns,
         )
 

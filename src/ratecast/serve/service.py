@@ -3,6 +3,7 @@
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +16,7 @@ from ratecast.serve.answered import Answered
 from ratecast.serve.batching import Batcher, Job
 from ratecast.serve.faults import Fault
 from ratecast.serve.metrics import Metrics
-from ratecast.serve.models import Models
+from ratecast.serve.models import Models, Served
 from ratecast.serve.rates import Rates
 from ratecast.serve.recording import Recorder
 from ratecast.serve.shadow import Shadows
@@ -23,6 +24,10 @@ from ratecast.serve.tracing import Tracing
 from ratecast.store import Store
 
 _ROUTE_HEADER: Final = "x-route-by"
+_ROOM_SECONDS: Final = 0.25
+"""How often what has no deadline looks for room."""
+_PATIENCE_SECONDS: Final = 60.0
+"""For how long it does."""
 
 
 @dataclass(kw_only=True)
@@ -69,12 +74,15 @@ class Service:
             deadline_ms: how long the answer is of use.
 
         Raises:
-            Fault: 404 for an unknown model or version, 413 for too many reviews or a text too long, 429 for more than the key
-                may send, 503 for too many that wait, 504 when the deadline passes.
+            Fault: 404 for an unknown model or version, 409 for a rating outside its scale, 413 for too many reviews or a text
+                too long, 429 for more than the key may send, 503 for too many that wait, 504 when the deadline passes.
         """
         models = self.models
         served = models.choose(model, version, self._route_key(request, route_by))
         check_size(reviews, self.config)
+        for review in reviews:
+            if review.rating is not None:
+                check_rating(review.rating, [served])
         self.count_reviews(request, len(reviews))
         try:
             job = self.batcher.submit(served, reviews, deadline_ms)
@@ -97,6 +105,33 @@ class Service:
         self.shadows.submit(answered, models.shadows(served.name))
         return answered
 
+    async def answer_in_turn(self, served: Served, reviews: Sequence[Review]) -> list[Prediction]:
+        """Predict a few reviews of a longer work that has no deadline: where too much waits, they wait until it is less.
+
+        Args:
+            served: the version that predicts.
+            reviews: a part of the work, small enough that others can wait for it.
+
+        Raises:
+            Fault: 503 or 504 if too much waited for a minute, 503 if the service is being stopped.
+        """
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                job = self.batcher.submit(served, reviews)
+                try:
+                    found = await job.answer
+                except BaseException:
+                    self.batcher.cancel(job)
+                    raise
+            except Fault:
+                if self.is_leaving or time.monotonic() > end:
+                    raise
+                await asyncio.sleep(_ROOM_SECONDS)
+            else:
+                self.metrics.reviews.labels(served.name, served.version).inc(len(reviews))
+                return found
+
     def count_reviews(self, request: Request, count: int) -> None:
         """Count reviews against the limit of the key that sends them.
 
@@ -111,10 +146,7 @@ class Service:
         Raises:
             Fault: 409 if it lies on no model's scale.
         """
-        scales = [served.predictor.scale for served in self.models.principal()]
-        if not any(scale.low <= rating <= scale.high for scale in scales):
-            known = " or ".join(dict.fromkeys(f"{scale.low:g} to {scale.high:g}" for scale in scales))
-            raise Fault(409, "rating_outside", f"expected a rating from {known}, found {rating:g}")
+        check_rating(rating, self.models.principal())
 
     def check_ready(self) -> None:
         """See whether requests should be sent here.
@@ -159,6 +191,18 @@ async def _finished(request: Request, job: Job) -> list[Prediction]:
     if gone in done:
         raise Fault(499, "went_away", "the client went away")
     raise Fault.too_late()
+
+
+def check_rating(rating: float, models: Sequence[Served]) -> None:
+    """See whether a rating can be that of a review, for one of some models.
+
+    Raises:
+        Fault: 409 if it lies on the scale of none.
+    """
+    scales = [served.predictor.scale for served in models]
+    if not any(scale.low <= rating <= scale.high for scale in scales):
+        known = " or ".join(dict.fromkeys(f"{scale.low:g} to {scale.high:g}" for scale in scales))
+        raise Fault(409, "rating_outside", f"expected a rating from {known}, found {rating:g}")
 
 
 def check_size(reviews: Sequence[Review], config: ServeConfig) -> None:

@@ -76,11 +76,10 @@ class StoredPrediction(_Entry):
         id: str,  # noqa: A002 - the field's name
         model: str,
         version: str,
-        stars: float | None = None,
         flag: str | None = None,
         shadow: bool = False,
     ) -> "StoredPrediction":
-        """What a model said of a review, now."""
+        """What a model said of a review; its time is the review's, or now."""
         return cls(
             id=id,
             model=model,
@@ -92,9 +91,10 @@ class StoredPrediction(_Entry):
             title=review.title,
             item=review.item,
             user=review.user,
-            stars=stars,
+            stars=review.rating,
             flag=flag,
             shadow=shadow,
+            time=review.time or now(),
         )
 
 

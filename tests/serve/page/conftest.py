@@ -1,10 +1,11 @@
 """A real browser, and the page of a service that runs."""
 
+import asyncio
 import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 import ratecast
+from ratecast.records import Prediction, Review
 from ratecast.serve.page import Served, create_page
 from ratecast.store import Store
 
@@ -43,7 +45,12 @@ def served(store: Store) -> Iterator[Callable[[Path], str]]:
         def serve(folder: Path) -> str:
             predictor = ratecast.load(folder, threads=1)
             app = FastAPI()
-            app.include_router(create_page(lambda: [Served(name="tiny", version="1", predictor=predictor)], store=store))
+
+            async def predict(reviews: Sequence[Review]) -> Sequence[Prediction]:
+                return await asyncio.to_thread(predictor.predict, reviews)
+
+            shown = Served(name="tiny", version="1", predictor=predictor, predict=predict)
+            app.include_router(create_page(lambda: [shown], store=store))
             server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
             thread = threading.Thread(target=server.run)
             thread.start()

@@ -1,16 +1,15 @@
 """Rating what somebody pasted or uploaded, piece by piece, so that the page can show how far it is."""
 
+import asyncio
 import base64
 import re
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from arro3.core import Table
 
 from ratecast.data import load_reviews
@@ -19,7 +18,7 @@ from ratecast.data.write import write_table
 from ratecast.errors import DataError
 from ratecast.predict import Predictor, with_predictions
 from ratecast.records import Prediction, Predictions, Review, Reviews
-from ratecast.serve.page.served import Predict, Served
+from ratecast.serve.page.served import Served
 from ratecast.store import Store, StoredPrediction
 
 MOST_ROWS: Final = 20_000
@@ -27,6 +26,8 @@ MOST_ROWS: Final = 20_000
 SHOWN_ROWS: Final = 500
 """Reviews that the page shows; the download has all."""
 _PIECE_ROWS: Final = 64
+_PIECE_CHARACTERS: Final = 16_000
+"""What is rated at once: little enough that the bar moves, and that a service with much to do answers within its time."""
 _SHOWN_CHARACTERS: Final = 4_000
 _SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow")
 
@@ -40,35 +41,41 @@ class Upload:
         notes: what to know of how the table was read.
     """
 
-    reviews: Reviews
+    reviews: Sequence[Review]
     table: Table
     result_name: str
     notes: tuple[str, ...] = ()
 
 
-def read_pasted(texts: Sequence[str]) -> Upload:
+def read_pasted(texts: Sequence[str], most_text_bytes: int) -> Upload:
     """Reviews of pasted texts.
 
+    Args:
+        texts: the texts.
+        most_text_bytes: the longest text, in bytes of UTF-8, that is taken.
+
     Raises:
-        DataError: if there is no text, or too many.
+        DataError: if there is no text, too many, or one that is too long.
     """
     if not texts:
         raise DataError("there is no review; paste some text")
-    _check_rows(len(texts))
     reviews = Reviews.from_texts(texts)
-    return Upload(reviews=reviews, table=build_table({"text": list(reviews.text)}), result_name="ratings.csv")
+    _check_size(reviews, most_text_bytes)
+    return Upload(reviews=reviews.single(), table=build_table({"text": list(reviews.text)}), result_name="ratings.csv")
 
 
-def read_upload(content: bytes, name: str, predictor: Predictor) -> Upload:
+def read_upload(content: bytes, name: str, predictor: Predictor, most_text_bytes: int) -> Upload:
     """Reviews of an uploaded file.
 
     Args:
         content: the file.
         name: its name, whose extension tells the format.
         predictor: the model, which may use columns besides the text.
+        most_text_bytes: the longest text with its title, in bytes of UTF-8, that is taken.
 
     Raises:
-        DataError: if the file is of another format, damaged, without a column of texts, or has too many rows.
+        DataError: if the file is of another format, damaged, without a column of texts, or has too many rows or a text that is
+            too long.
     """
     path = Path(re.split(r"[\\/]", name)[-1])
     suffix = path.suffix.lower()
@@ -85,97 +92,87 @@ def read_upload(content: bytes, name: str, predictor: Predictor) -> Upload:
             )
         except DataError as error:
             raise DataError(str(error).replace(str(file), path.name)) from None
-    _check_rows(len(loaded.reviews))
+    _check_size(loaded.reviews, most_text_bytes)
     found = loaded.report.columns
     notes = [f"The text is read from the column {found.text!r}."]
     notes += [f"The title is read from the column {found.title!r}."] if found.title else []
     notes += [loaded.lacking] if loaded.lacking else []
-    return Upload(reviews=loaded.reviews, table=loaded.table, result_name=f"{path.stem}-rated{suffix}", notes=tuple(notes))
+    return Upload(
+        reviews=loaded.reviews.single(), table=loaded.table, result_name=f"{path.stem}-rated{suffix}", notes=tuple(notes)
+    )
 
 
-def _check_rows(count: int) -> None:
-    if count > MOST_ROWS:
-        raise DataError(f"found {count:,} reviews; the page rates up to {MOST_ROWS:,} at once: use `ratecast predict` for more")
+def _check_size(reviews: Reviews, most_text_bytes: int) -> None:
+    if len(reviews) > MOST_ROWS:
+        raise DataError(
+            f"found {len(reviews):,} reviews; the page rates up to {MOST_ROWS:,} at once: use `ratecast predict` for more"
+        )
+    for row, text in enumerate(reviews.joined()):
+        if (size := len(text.encode())) > most_text_bytes:
+            raise DataError(f"review {row + 1} has {size:,} bytes; expected at most {most_text_bytes:,}")
 
 
-async def rate(served: Served, upload: Upload, predict: Predict, store: Store | None) -> AsyncIterator[dict[str, Any]]:
+async def rate(served: Served, upload: Upload, store: Store | None) -> AsyncIterator[dict[str, Any]]:
     """Rate reviews; gives ``{"done", "total"}`` after each piece, and in the end ``{"result"}``.
 
     Args:
         served: the model.
         upload: the reviews.
-        predict: makes the predictions.
         store: where predictions are kept; None to keep none.
     """
-    total = len(upload.reviews)
-    parts = []
-    for start in range(0, total, _PIECE_ROWS):
-        rows = np.arange(start, min(start + _PIECE_ROWS, total))
-        parts.append(await predict(served, upload.reviews.take(rows)))
-        yield {"done": int(rows[-1]) + 1, "total": total}
-    predictions = _joined(parts)
-    ids = [uuid.uuid4().hex for _ in range(total)]
+    found: list[Prediction] = []
+    for piece in _pieces(upload.reviews):
+        found += await served.predict(piece)
+        yield {"done": len(found), "total": len(upload.reviews)}
+    # In a thread: of 20,000 reviews this takes a second, in which others would get no answer.
+    yield {"result": await asyncio.to_thread(_finish, served, upload, found, store)}
+
+
+def _pieces(reviews: Sequence[Review]) -> Iterator[Sequence[Review]]:
+    """The reviews in pieces of at least one and otherwise up to a number of rows and characters."""
+    start = size = 0
+    for row, review in enumerate(reviews):
+        size += len(review.text)
+        if row > start and (size > _PIECE_CHARACTERS or row - start == _PIECE_ROWS):
+            yield reviews[start:row]
+            start, size = row, len(review.text)
+    yield reviews[start:]
+
+
+def _finish(served: Served, upload: Upload, found: Sequence[Prediction], store: Store | None) -> dict[str, Any]:
+    """Keep the predictions, and make what the page shows and offers for download."""
+    ids = [uuid.uuid4().hex for _ in found]
+    rated = list(zip(upload.reviews, found, ids, strict=True))
     if store is not None:
-        store.add_predictions([_entry(served, upload.reviews, predictions[row], row, ids[row]) for row in range(total)])
-    yield {"result": _result(upload, predictions, ids, is_kept=store is not None)}
-
-
-def _joined(parts: Sequence[Predictions]) -> Predictions:
-    first = parts[0]
-    arrays: dict[str, Any] = {
-        name: None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])
-        for name in ("id", "interval", "decided", "passed_on")
-    }
-    warnings = tuple(warning for part in parts for warning in part.warnings or ((),) * len(part))
-    probabilities = np.concatenate([part.probabilities for part in parts])
-    return replace(first, probabilities=probabilities, warnings=warnings, **arrays)
-
-
-def _entry(served: Served, reviews: Reviews, prediction: Prediction, row: int, name: str) -> StoredPrediction:
-    given = {part: column[row] for part in ("title", "item", "user") if (column := getattr(reviews, part)) is not None}
-    entry = StoredPrediction.of(
-        prediction,
-        Review(text=reviews.text[row], **given),
-        id=name,
-        model=served.name,
-        version=served.version,
-        stars=_stars(reviews, row),
-    )
-    if reviews.time is None or np.isnat(reviews.time[row]):
-        return entry
-    return replace(entry, time=reviews.time[row].astype("datetime64[us]").item().replace(tzinfo=UTC))
-
-
-def _stars(reviews: Reviews, row: int) -> float | None:
-    return None if reviews.rating is None or np.isnan(reviews.rating[row]) else float(reviews.rating[row])
-
-
-def _result(upload: Upload, predictions: Predictions, ids: Sequence[str], *, is_kept: bool) -> dict[str, Any]:
-    reviews = upload.reviews
-    shown = []
-    for row in range(min(len(reviews), SHOWN_ROWS)):
-        found: Prediction = predictions[row]
-        shown.append(
-            {
-                "id": ids[row] if is_kept else None,
-                "text": reviews.text[row][:_SHOWN_CHARACTERS],
-                "title": None if reviews.title is None else reviews.title[row],
-                "item": None if reviews.item is None else reviews.item[row],
-                "stars": _stars(reviews, row),
-                "rating": found.rating,
-                "interval": found.interval,
-                "probabilities": list(found.probabilities.values()),
-                "warnings": found.warnings,
-            }
+        store.add_predictions(
+            [
+                StoredPrediction.of(prediction, review, id=name, model=served.name, version=served.version)
+                for review, prediction, name in rated
+            ]
         )
+    predictions = Predictions.from_predictions(found, served.predictor.scale)
     return {
-        "reviews": shown,
-        "total": len(reviews),
+        "reviews": [_shown(*one, is_kept=store is not None) for one in rated[:SHOWN_ROWS]],
+        "total": len(found),
         "mean": float(predictions.rating.mean()),
         "distribution": predictions.probabilities.mean(axis=0).tolist(),
         "notes": upload.notes,
-        "kept": is_kept,
+        "kept": store is not None,
         "file": {"name": upload.result_name, "base64": _file(upload, predictions)},
+    }
+
+
+def _shown(review: Review, prediction: Prediction, name: str, *, is_kept: bool) -> dict[str, Any]:
+    return {
+        "id": name if is_kept else None,
+        "text": review.text[:_SHOWN_CHARACTERS],
+        "title": review.title,
+        "item": review.item,
+        "stars": review.rating,
+        "rating": prediction.rating,
+        "interval": prediction.interval,
+        "probabilities": list(prediction.probabilities.values()),
+        "warnings": prediction.warnings,
     }
 
 

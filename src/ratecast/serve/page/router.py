@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -15,9 +14,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from ratecast.errors import DataError, RatecastError, StoreUnavailableError, UnknownPredictionError
-from ratecast.records import Predictions, Reviews
+from ratecast.serve.faults import Fault
 from ratecast.serve.page.rating import MOST_ROWS, Upload, rate, read_pasted, read_upload
-from ratecast.serve.page.served import Predict, Served
+from ratecast.serve.page.served import Served
 from ratecast.store import Decision, Store
 
 _KINDS: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -80,27 +79,27 @@ def create_page(
     models: Callable[[], Sequence[Served]],
     *,
     store: Store | None = None,
-    predict: Predict | None = None,
     guards: Sequence[Any] = (),
     count: Count = lambda _, __: None,
     most_bytes: int = 30_000_000,
+    most_text_bytes: int = 200_000,
 ) -> APIRouter:
     """Routes of the page, for ``app.include_router``.
 
     Args:
         models: gives the models that are served now, the default one first.
         store: where predictions, and what people decide, are kept; without one there are no products and no queue.
-        predict: makes the predictions of a model; in one thread for all that the page is asked by default.
         guards: FastAPI dependencies of everything but the page itself, such as a check of the API key. The page sends the key
             that a person gave as ``Authorization: Bearer``.
         count: is told of each request that rates reviews, and how many; it may refuse it.
         most_bytes: the largest table that is taken.
+        most_text_bytes: the longest text of a review, with its title, that is taken.
     """
     router = APIRouter(include_in_schema=False)
     router.include_router(_files())
     asked = APIRouter(prefix="/page", route_class=_Route, dependencies=list(guards), include_in_schema=False)
     _add_models(asked, models, store, most_bytes)
-    _add_rating(asked, models, store, predict or _predict_in_turn(), count)
+    _add_rating(asked, models, store, count, most_text_bytes)
     if store is not None:
         _add_products(asked, store)
         _add_queue(asked, models, store)
@@ -156,22 +155,22 @@ def _add_models(router: APIRouter, models: Callable[[], Sequence[Served]], store
 
 
 def _add_rating(
-    router: APIRouter, models: Callable[[], Sequence[Served]], store: Store | None, predict: Predict, count: Count
+    router: APIRouter, models: Callable[[], Sequence[Served]], store: Store | None, count: Count, most_text_bytes: int
 ) -> None:
     def streamed(request: Request, served: Served, upload: Upload, *, keep: bool) -> StreamingResponse:
         count(request, len(upload.reviews))
-        pieces = rate(served, upload, predict, store if keep else None)
+        pieces = rate(served, upload, store if keep else None)
         return StreamingResponse(_lines(pieces), media_type="application/x-ndjson")
 
     @router.post("/texts", dependencies=_WRITING)
     def texts(request: Request, model: str, pasted: Annotated[Pasted, Body()], *, keep: bool = False) -> StreamingResponse:
-        return streamed(request, _find(models(), model), read_pasted(pasted.texts), keep=keep)
+        return streamed(request, _find(models(), model), read_pasted(pasted.texts, most_text_bytes), keep=keep)
 
     @router.post("/table", dependencies=_WRITING)
     async def table(request: Request, model: str, name: str, *, keep: bool = False) -> StreamingResponse:
         served = _find(models(), model)
         content = await request.body()  # as long as the service lets it be, which refuses what is longer while it comes
-        upload = await asyncio.to_thread(read_upload, content, name, served.predictor)
+        upload = await asyncio.to_thread(read_upload, content, name, served.predictor, most_text_bytes)
         return streamed(request, served, upload, keep=keep)
 
 
@@ -226,21 +225,11 @@ def _find(models: Iterable[Served], name: str) -> Served:
     return found[name]
 
 
-def _predict_in_turn() -> Predict:
-    """Predicts in a single thread, piece after piece: however many people are at the page, they take turns."""
-    pool = ThreadPoolExecutor(1, "ratecast-page")
-
-    async def predict(served: Served, reviews: Reviews) -> Predictions:
-        return await asyncio.get_running_loop().run_in_executor(pool, served.predictor.predict, reviews)
-
-    return predict
-
-
 async def _lines(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
     try:
         async for piece in pieces:
             yield json.dumps(piece).encode() + b"\n"
-    except RatecastError as error:
+    except (RatecastError, Fault) as error:
         yield json.dumps({"error": str(error)}).encode() + b"\n"
     except OSError as error:
         yield json.dumps({"error": _no_file(error)}).encode() + b"\n"

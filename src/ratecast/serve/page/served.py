@@ -1,25 +1,26 @@
 """A model as the page sees it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ratecast.errors import ModelFolderError
 from ratecast.model.store import CARD_FILE, REPORT_FILE
 from ratecast.predict import Predictor
-from ratecast.records import Predictions, Reviews
+from ratecast.records import Prediction, Review
 
-Predict = Callable[["Served", Reviews], Awaitable[Predictions]]
-"""How a model's predictions are made: by the service's queue, or in a thread."""
+Predict = Callable[[Sequence[Review]], Awaitable[Sequence[Prediction]]]
+"""How a model's predictions of a few reviews are made: by the service, with what else waits there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A model with the name and the version that it is served by."""
+    """A model with the name and the version that it is served by, and how it is asked."""
 
     name: str
     version: str
     predictor: Predictor
+    predict: Predict
 
     def describe(self) -> dict[str, Any]:
         """What the page needs to draw predictions of it."""
