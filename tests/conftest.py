@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest_plugins = ("databases",)
+
 WORDS = (
     "a an and the this that it is was not very great good fine poor bad awful love like hate movie film story phone battery "
     "room hotel food service staff price star stars never always again but with for of to in on i we they"
