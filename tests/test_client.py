@@ -74,7 +74,7 @@ def test_it_waits_for_a_service_that_is_being_started(model: Path) -> None:
 
 
 def test_both_clients_wait_as_long_as_a_busy_service_asks(model: Path, tmp_path: Path) -> None:
-    keys = {name: add_key(tmp_path / "keys.toml", name, ("predict",)) for name in ("waits", "asks", "gives up")}
+    keys = {name: add_key(tmp_path / "keys.toml", name, ("predict",)) for name in ("waits", "asks", "hurries")}
     with serving(model, "--keys", tmp_path / "keys.toml", "--reviews-per-minute", "60") as running:
 
         def ask() -> float:
@@ -93,11 +93,11 @@ def test_both_clients_wait_as_long_as_a_busy_service_asks(model: Path, tmp_path:
 
         assert 1.0 <= ask() < 10  # Retry-After: 1, where the pause of its own would be 0.2 s at most
         assert 1.0 <= asyncio.run(ask_too()) < 10
-        with Client(running.url, key=keys["gives up"], retries=0) as client:
+        with Client(running.url, key=keys["hurries"], retries=0) as client:
             client.predict(["good"] * 60)
             with pytest.raises(ServiceError, match="try again in 1 s") as found:
                 client.predict(["good"])
         assert (found.value.status, found.value.code) == (429, "rate_limited")
-        statuses = [entry["status"] for entry in running.logged("request") if entry["key"] != "gives up"]
+        statuses = [entry["status"] for entry in running.logged("request") if entry["key"] != "hurries"]
         assert sorted(statuses) == [200, 200, 200, 200, 429, 429]
         assert found.value.request_id in [entry["request_id"] for entry in running.logged("request")]
