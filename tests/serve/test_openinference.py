@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import pytest
+from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.utils import InferenceServerException
 
 import ratecast
 from ratecast.records import Review
@@ -76,6 +79,27 @@ def test_it_answers_as_the_library_does(twofold: Running, linear_model: Path) ->
     for name in ("rating", "median", "mode", "probabilities"):
         np.testing.assert_allclose(found[name], getattr(expected, name), atol=1e-9)
     assert len(set(found["prediction_id"])) == 2
+
+
+def test_it_answers_triton_s_client(twofold: Running, linear_model: Path) -> None:
+    client = InferenceServerClient(urlsplit(twofold.url).netloc)
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("shop", "contrary")
+    assert client.get_model_metadata("shop")["platform"] == "ratecast"
+    given = InferInput("text", [len(TEXTS)], "BYTES")
+    given.set_data_from_numpy(np.array(TEXTS, dtype=np.object_), binary_data=False)
+    wanted = [InferRequestedOutput(name, binary_data=False) for name in ("rating", "probabilities", "prediction_id")]
+    found, expected = client.infer("shop", [given], outputs=wanted), ratecast.load(linear_model).predict(TEXTS)
+    np.testing.assert_allclose(found.as_numpy("rating"), expected.rating, atol=1e-9)
+    np.testing.assert_allclose(found.as_numpy("probabilities"), expected.probabilities, atol=1e-9)
+    assert len(set(found.as_numpy("prediction_id"))) == len(TEXTS)
+    with pytest.raises(InferenceServerException, match="there is no model 'other'"):
+        client.infer("other", [given])
+    given.set_data_from_numpy(np.array(TEXTS, dtype=np.object_))
+    with pytest.raises(InferenceServerException, match="tensors are taken as JSON alone: set binary_data=False"):
+        client.infer("shop", [given])
+    client.close()
 
 
 def test_tensors_may_have_a_second_dimension_and_be_nested(twofold: Running) -> None:

@@ -30,6 +30,8 @@ _REASONS: Final = {
     503: "Too much is waiting; Retry-After says when to try again.",
     504: "The deadline passed.",
 }
+_BINARY: Final = "inference-header-content-length"
+"""A header of the Open Inference Protocol's extension for tensors that are no JSON, which Triton's client uses by default."""
 _ALWAYS: Final = (400, 401, 403, 408, 413, 421, 429, 500)
 _AGAIN: Final = (429, 503)
 _WAIT: Final = {
@@ -65,6 +67,8 @@ async def _show_fault(request: Request, error: Exception) -> Response:
 
 async def _show_invalid(request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else []
+    if _BINARY in request.headers:
+        return _fault_response(request, Fault(400, "binary_tensors", "tensors are taken as JSON alone: set binary_data=False"))
     if any(one["type"] == "json_invalid" for one in found):
         return _fault_response(request, Fault(400, "not_json", f"the body is no JSON: {found[0]['ctx']['error']}"))
     # What was found is not repeated: it may be private, large, or no text that JSON can hold.
