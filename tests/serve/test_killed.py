@@ -1,4 +1,4 @@
-"""Acknowledged feedback is there after kills at random moments; `benchmarks/killed.py` does the same a hundred times."""
+"""Acknowledged feedback is there after kills at random moments; `benchmarks/serving/killed.py` has a hundred of them."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 def test_acknowledged_feedback_outlives_kills_under_load(
     linear_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "serving")
     from killed import hold
 
     environment = {**os.environ, "PYTHONPATH": str(Path(ratecast.__file__).parents[1])}

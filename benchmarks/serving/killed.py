@@ -1,6 +1,6 @@
 """Is feedback that was acknowledged there after the service was killed, and how long does it take to be ready again?
 
-    python benchmarks/killed.py --model model/
+    python benchmarks/serving/killed.py --model model/
 
 Clients ask for predictions and tell the right rating of each, as fast as they are answered. At a random moment every process of
 the service gets SIGKILL; it is started again on the same port and the same SQLite file, and so on. Then each feedback that was
@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import httpx
 import psutil
