@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 COMMANDS: Final = (
-    *("fit", "tune", "pretrain", "compress", "distill", "quantise", "prune-vocabulary", "zeroshot"),
+    *("fit", "tune", "pretrain", "compress", "distill", "quantise", "prune-vocabulary", "zeroshot", "pack", "unpack"),
     *("evaluate", "compare", "predict", "inspect", "harvest", "sample"),
     *("serve", "new-key", "list-keys", "revoke-key", "feedback"),
 )

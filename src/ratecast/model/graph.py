@@ -27,6 +27,8 @@ GRAPH_DATA_FILE = "model.onnx.data"
 POOLING_FILE = "pooling.onnx"
 """What makes level probabilities of window vectors, where ``model.onnx`` reads windows."""
 TOKENIZER_FILE = "tokenizer.json"
+PACKED: Final = "packed"
+"""Setting of a graph component whose graph was left out of the folder; only the tokenizer is there."""
 PREFIX: Final = "prefix"
 """Setting of a graph component: what its files' names begin with, where a folder has two graphs."""
 
@@ -89,8 +91,10 @@ class OnnxGraph:
 
         Raises:
             ConfigError: if the device is unknown or cannot be used.
-            ModelFolderError: if the graph or tokenizer cannot be read.
+            ModelFolderError: if the graph was left out, or it or the tokenizer cannot be read.
         """
+        if PACKED in component.settings:
+            raise ModelFolderError(f"{folder} is packed and predicts nothing; run ratecast unpack {folder} --out MODEL first")
         settings = TextSettings.from_json(dict(component.settings["text"]))
         prefix = component.settings.get(PREFIX, "")
         encoder = TextEncoder.load(folder / f"{prefix}{TOKENIZER_FILE}", settings)
