@@ -47,9 +47,9 @@ class Origin:
 
     @property
     def sha256(self) -> str | None:
-        """SHA-256 of the file with the weights; None where they are not in one file."""
+        """SHA-256 of the file with the weights; None where they are not in one file, or not downloaded yet."""
         folder = Path(self.place)
-        files = sorted(folder.glob(self.gguf_file or "*.safetensors")) if folder.is_dir() else []
+        files = sorted(folder.glob(self.gguf_file or "*.safetensors")) if folder.is_dir() else _downloaded(self.place)
         if len(files) != 1:
             return None
         with files[0].open("rb") as file:
@@ -142,13 +142,20 @@ def explain(name: str, error: Exception, what: str = "backbone", origin: Origin 
         ("safetensors", "has no weights in safetensors format"),
         ("tokenizer", "has no tokenizer that can be loaded"),
         ("added_tokens", "has no tokenizer that can be loaded"),  # what a tokenizer.json lacks that is none
-        ("offline", "is not in the local cache, and the hub may not be asked (HF_HUB_OFFLINE)"),
-        ("cached files", "is not in the local cache, and the hub cannot be reached"),
+        ("offline", _out_of_reach()),
+        ("cached files", _out_of_reach()),
         ("not a valid model identifier", "is neither a folder nor a model on the hub"),
     ):
         if sign.lower() in text.lower():
             return f"the {what} {name!r} {reason}"
     return f"cannot load the {what} {name!r}: {text[:300]}"
+
+
+def _out_of_reach() -> str:
+    """Why a model that is not there could not be downloaded: transformers 5.23 says the same of both reasons."""
+    is_offline = require("huggingface_hub", "train", "loading a backbone").is_offline_mode()
+    why = "may not be asked (HF_HUB_OFFLINE)" if is_offline else "cannot be reached"
+    return f"is not in the local cache, and the hub {why}"
 
 
 @contextmanager
@@ -180,6 +187,12 @@ def quiet(transformers: Any, origin: Origin | None = None) -> Iterator[None]:
 def _gguf_architecture(place: str, file: str, _size: int, _changed_ns: int) -> Any:
     """Read once for each state of a file: transformers 5.23 takes 8 s for SmolLM2, with its dictionary."""
     return require("transformers", "train", "loading a backbone").AutoConfig.from_pretrained(place, gguf_file=file)
+
+
+def _downloaded(name: str) -> list[Path]:
+    """The file with the weights of a model on the hub, if it is in the local cache."""
+    found = require("huggingface_hub", "train", "loading a backbone").try_to_load_from_cache(name, "model.safetensors")
+    return [Path(found)] if isinstance(found, str) else []  # else None, or a mark that the model has no such file
 
 
 def _packaged(name: str) -> Origin:
