@@ -1,5 +1,6 @@
 """How many reviews the members of a model besides its backbone rest on, within the time that there is."""
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 import transformers
 
 from ratecast import FitConfig
 from ratecast.combine.out_of_fold import out_of_fold_probabilities
-from ratecast.fitting import prepare_job, run_job
+from ratecast.fitting import _tell_estimate, prepare_job, run_job
 from ratecast.job import Clock, Job
 from ratecast.members import fit_columns, fit_linear, fit_more, scoring_seconds
 from ratecast.progress import Advance, SilentReporter
@@ -166,6 +168,21 @@ def test_columns_are_prepared_before_the_rest_of_the_time_is_planned(tmp_path: P
     run_job(job, resume=False)
     (plan,) = (place for place, line in enumerate(reporter.lines) if line.startswith("plan: "))
     assert reporter.lines.index("columns") < plan
+
+
+@pytest.mark.slow
+def test_how_long_it_takes_is_told_first_where_nothing_limits_it(tmp_path: Path, tiny_backbone: Path) -> None:
+    settings: dict[str, Any] = {"backbone": str(tiny_backbone), "max_tokens": 32, "epochs": 1}
+    job, reporter = job_of(tmp_path / "free", 200, **settings)
+    before = torch.get_rng_state()
+    _tell_estimate(job)
+    assert torch.equal(torch.get_rng_state(), before)
+    reporter.lines.clear()
+    run_job(job, resume=False)
+    assert re.match(r"fine-tuning will take about \d+ s, after simple models of the words; --time-budget", reporter.lines[0])
+    limited, reporter = job_of(tmp_path / "limited", 200, time_budget="40s", **settings)
+    run_job(limited, resume=False)
+    assert not [line for line in reporter.lines if line.startswith("fine-tuning will take")]
 
 
 def test_scoring_is_timed(tmp_path: Path) -> None:

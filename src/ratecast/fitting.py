@@ -34,6 +34,7 @@ from ratecast.verdict import GRAPH, judge, notes
 
 if TYPE_CHECKING:
     from ratecast.train.finetuned import FineTuned
+    from ratecast.train.loop import Run
 
 MINIMUM_REVIEWS: Final = 20
 _MOST_PRETRAINING_PASSES: Final = 20.0
@@ -149,6 +150,8 @@ def _write_model(job: Job, *, resume: bool) -> None:
             f"the time budget of {job.config.time_budget} is too small to fine-tune in, which takes about "
             f"{job.clock.least_to_finetune():.0f} s at least: the model will be linear"
         )
+    elif job.clock.budget_seconds is None and not resume:
+        _tell_estimate(job)
     baselines = fit_linear(job)
     columns = fit_columns(job, baselines)
     if can_finetune and job.config.answer.blend and "tfidf-logistic" in baselines:  # else the texts have no words
@@ -205,24 +208,27 @@ def _pretrained(job: Job, resume: bool) -> Job:
     )
 
 
+def _tell_estimate(job: Job) -> None:
+    """Say how long a run without a limit is going to take, before anything that takes long."""
+    from ratecast.train.finetune import estimated_seconds
+    from ratecast.train.plan import rounded
+
+    seconds = estimated_seconds(job.parts, job.scale, _network_run(job, resume=False))
+    job.reporter.tell(
+        f"fine-tuning will take about {rounded(seconds)}, after simple models of the words; "
+        "--time-budget sets a limit to it all"
+    )
+
+
 def _finetune(job: Job, resume: bool, seconds_per_review: float) -> "FineTuned | None":
     """The fine-tuned backbone, or None if the time budget is too small for one."""
     if job.clock.can_finetune:
         from ratecast.train.finetune import finetune
-        from ratecast.train.loop import Run
 
-        run = Run(
-            config=job.config,
-            folder=job.working,
-            fingerprint=_run_fingerprint(job),
-            resume=resume,
-            reporter=job.reporter,
-            log_folder=job.folder.parent / f"{job.folder.name}.logs",
-        )
         tuned = finetune(
             job.parts,
             job.scale,
-            run,
+            _network_run(job, resume=resume),
             time_left=job.clock.left if job.clock.budget_seconds is not None else None,
             reviews_after=len(job.parts["test"]),
             seconds_after=seconds_per_review,
@@ -236,6 +242,20 @@ def _finetune(job: Job, resume: bool, seconds_per_review: float) -> "FineTuned |
         f"the time budget of {job.config.time_budget} is too small to fine-tune {what}in: the model will be without a backbone"
     )
     return None
+
+
+def _network_run(job: Job, *, resume: bool) -> "Run":
+    """What training the network needs besides the reviews."""
+    from ratecast.train.loop import Run
+
+    return Run(
+        config=job.config,
+        folder=job.working,
+        fingerprint=_run_fingerprint(job),
+        resume=resume,
+        reporter=job.reporter,
+        log_folder=job.folder.parent / f"{job.folder.name}.logs",
+    )
 
 
 def _run_fingerprint(job: Job) -> str:

@@ -17,6 +17,7 @@ from ratecast.model.backbone import Backbone, set_trained, transformer_layers
 from ratecast.model.prompting import Prompt, load_prompted
 from ratecast.model.rater import Rater
 from ratecast.model.windows import summary_tokens
+from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
 from ratecast.scale import FloatArray, IntArray, RatingScale
 from ratecast.text import Augmentation, AugmentedTexts, TokenisedTexts
@@ -98,6 +99,34 @@ def finetune(
     return tuning.run(parts[judged].take(sampled_rows(len(parts[judged]), tuning.judged, run.config.seed)))
 
 
+def estimated_seconds(parts: dict[str, Reviews], scale: RatingScale, run: Run) -> float:
+    """How long `finetune` is going to take without a limit, by this machine's speed, which takes seconds to measure.
+
+    Random numbers that are drawn later do not depend on it.
+
+    Args:
+        parts: the reviews under "train" and "validation".
+        scale: their rating scale.
+        run: settings and places.
+
+    Raises:
+        BackboneError, ConfigError: as for `finetune`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        tuning = _Tuning(
+            parts,
+            scale,
+            replace(run, config=with_learning_rate(run.config), reporter=SilentReporter(), resume=False),
+            time_left=None,
+            reviews_after=0,
+            seconds_after=0.0,
+            paraphrases=None,
+            taught=None,
+            is_estimate=True,
+        )
+    return tuning.plan.seconds * tuning.networks
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Trained:
     """A network after its training."""
@@ -135,6 +164,7 @@ class _Tuning:
         seconds_after: float,
         paraphrases: list[str | None] | None,
         taught: Taught | None,
+        is_estimate: bool = False,
     ) -> None:
         self._time = Timetable(
             time_left=time_left,
@@ -153,7 +183,7 @@ class _Tuning:
         run = replace(run, config=run.config.with_values(pooling=run.config.backbone.pooling or self._backbone.pooling))
         self._layers = len(transformer_layers(self._backbone.model))
         self.plan, encoding = self._planned(parts, scale, run, saved)
-        if self.plan.reviews == 0:
+        if self.plan.reviews == 0 or is_estimate:
             return
         self._run = replace(run, config=self.plan.resolve(run.config), plan=self.plan)
         self._backbone = replace(self._backbone, encoder=self._backbone.encoder.limited(self.plan.max_tokens))
