@@ -71,3 +71,4 @@ def _kill(process: "subprocess.Popen[bytes]", family: Mapping[int, psutil.Proces
         with suppress(psutil.NoSuchProcess):
             part.kill()
     process.wait()
+    psutil.wait_procs(family.values(), timeout=5)  # so that nothing of it runs beside the next command
