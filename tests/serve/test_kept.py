@@ -7,8 +7,12 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
+import ratecast
 from ratecast.client import Client
 from ratecast.records import Review
+from ratecast.serve.keys import add_key
 from ratecast.store import Store
 from served import serving
 
@@ -106,3 +110,33 @@ def test_reviews_that_come_with_their_ratings_show_where_the_text_says_something
         for right in ("2026-01-31", "2026-01-31t12:00:00z", "9999-12-31T23:59:59.999999-00:00", "0001-01-01T00:00:00Z"):
             answer = running.client.post("/v1/predict", json={"reviews": [{"text": "a", "time": right}]})
             assert answer.status_code == 200, answer.text
+
+
+def test_a_decision_names_the_key_that_it_came_with(linear_model: Path, tmp_path: Path) -> None:
+    key = add_key(tmp_path / "keys.toml", "desk", ("predict", "feedback"))
+    with serving(linear_model, "--store", tmp_path, "--keys", tmp_path / "keys.toml") as running:
+        running.client.headers.update({"authorization": f"Bearer {key}", "x-ratecast-page": "1"})
+        answer = running.client.post("/v1/predict", json={"reviews": [{"text": "the movie was great"}]})
+        name = answer.json()["predictions"][0]["id"]
+        running.client.post("/v1/feedback", json={"prediction_id": name, "rating": 4})  # with which it is written
+        told = running.client.post("/page/decisions", json={"prediction_id": name, "reviewer": "Ann", "verdict": "accept"})
+        assert told.status_code == 200, told.text
+        nobody = running.client.post("/page/decisions", json={"prediction_id": name, "reviewer": " ", "verdict": "accept"})
+        assert nobody.status_code == 422
+        (found,) = running.client.get("/page/decisions").json()
+    assert found["decision"]["reviewer"] == "Ann (key desk)"
+
+
+def test_intervals_are_those_of_the_library(tiny_model: Path, tmp_path: Path) -> None:
+    texts = ["the movie was great", "the staff was awful"]
+    expected = ratecast.load(tiny_model).predict(texts).interval
+    assert expected is not None
+    with serving(tiny_model, "--store", tmp_path) as running:
+        content = running.client.post("/v1/predict", json={"reviews": [{"text": text} for text in texts]}).json()
+        found = [one["interval"] for one in content["predictions"]]
+        name = content["predictions"][0]["id"]
+        assert running.client.post("/v1/feedback", json={"prediction_id": name, "rating": 4}).status_code == 200
+        assert running.client.get("/v1/models").json()["models"][0]["coverage"] == 0.9
+    np.testing.assert_allclose(found, expected)
+    with Store.open(tmp_path, create=False) as store:
+        assert store.history(name).prediction.interval == tuple(expected[0])

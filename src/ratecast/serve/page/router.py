@@ -203,19 +203,25 @@ def _add_queue(router: APIRouter, models: Callable[[], Sequence[Served]], store:
         return [asdict(found) for found in store.decided(limit=50)]
 
     @router.post("/decisions", dependencies=_WRITING)
-    def decide(decided: Decided) -> dict[str, bool]:
+    def decide(request: Request, decided: Decided) -> dict[str, bool]:
         if decided.rating is not None:
             served = _find(models(), store.history(decided.prediction_id).prediction.model)
             scale = served.predictor.scale
             if not scale.low <= decided.rating <= scale.high:
                 raise DataError(f"expected a rating from {scale.low:g} to {scale.high:g}, found {decided.rating:g}")
-        store.add_decision(Decision(**decided.model_dump()))
+        store.add_decision(Decision(**decided.model_dump() | {"reviewer": _reviewer(request, decided.reviewer)}))
         return {"kept": True}
 
     @router.post("/flags", dependencies=_WRITING)
     def flag(flagged: Flagged) -> dict[str, bool]:
         store.flag(flagged.prediction_id, flagged.why)
         return {"kept": True}
+
+
+def _reviewer(request: Request, name: str) -> str:
+    """Who decided: the name that was given and, since anybody can type one, the key that it came with."""
+    key = getattr(request.state, "key", None)
+    return name if key is None or not name.strip() else f"{name} (key {key.name})"
 
 
 def _find(models: Iterable[Served], name: str) -> Served:
