@@ -97,6 +97,12 @@ class Predictor:
         return any(isinstance(member, OnnxGraph) for member in self._members.values())
 
     @property
+    def most_tokens(self) -> int | None:
+        """How many tokens of a review a network reads at most; None where no member is one."""
+        read = [member.encoder.settings for member in self._members.values() if isinstance(member, OnnxGraph)]
+        return max((settings.max_tokens * settings.windows for settings in read), default=None)
+
+    @property
     def optimise(self) -> Optimise:
         """The metric that ratings are decided for unless another one is asked for."""
         chosen: Optimise = self.manifest.about.get("optimise", "rmse")

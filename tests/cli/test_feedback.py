@@ -23,7 +23,8 @@ def place(tmp_path: Path, tiny_reviews: tuple[list[str], list[float]]) -> Path:
     with Store.open(path) as store:
         for number, (text, rating) in enumerate(zip(texts, ratings, strict=True)):
             name, moment = f"{number}", start + timedelta(days=number)
-            store.add_predictions([predicted(name, text=text, title="", item="room", user="ABCDEF"[number % 6], time=moment)])
+            about = {"text": text, "title": "", "item": "room", "user": "ABCDEF"[number % 6]}
+            store.add_predictions([predicted(name, **about, time=moment, kept=moment)])
             if number >= 10:
                 store.add_feedback(Feedback(prediction_id=name, rating=rating, source="shop", time=moment))
             elif number >= 5:
@@ -37,7 +38,7 @@ def test_export_has_what_people_said(place: Path, tmp_path: Path, capsys: pytest
     assert run(["feedback", "export", "--store", str(place), "--out", str(out)]) == 0
     assert capsys.readouterr().err == f"115 ratings written to {out}\n"
     rows = read_table(out).table
-    assert rows.column_names == ["text", "title", "item", "user", "rating", "time", "source"]
+    assert rows.column_names == ["text", "title", "item", "user", "rating", "time", "source", "model"]
     assert rows["source"].to_pylist()[:6] == ["review by Ann"] * 5 + ["shop"]
     assert rows["user"].to_pylist()[0] == "F"
 

@@ -1,9 +1,22 @@
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ratecast.serve.logs import JsonFormatter
 from served import Running, serving, write_linear_model
+
+
+@pytest.fixture(autouse=True)
+def _no_log_left() -> Iterator[None]:
+    """Takes away what a command that was run here writes its log with: to a stream that is closed by then."""
+    yield
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler.formatter, JsonFormatter):
+            root.removeHandler(handler)
+            logging.captureWarnings(capture=False)
 
 
 @pytest.fixture(scope="session")

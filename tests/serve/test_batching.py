@@ -12,7 +12,7 @@ import pytest
 import ratecast
 from ratecast.config import BatchingConfig, LimitsConfig
 from ratecast.records import Review
-from ratecast.serve.batching import Batcher, listed, review_cost
+from ratecast.serve.batching import Batcher, listed, review_size
 from ratecast.serve.faults import Fault
 from ratecast.serve.models import Served
 from watched import watched, watched_model
@@ -80,7 +80,7 @@ def test_a_batch_waits_for_further_requests(served: Served) -> None:
             await job.answer
         assert watched(served).batches == [["0", "1", "2"]]
 
-    with_batcher(work, wait_ms=2000.0, batch_bytes=3 * review_cost(Review(text="0")))  # full: nothing waits 2 s
+    with_batcher(work, wait_ms=2000.0, batch_bytes=3 * review_size(Review(text="0")))  # full: nothing waits 2 s
     watched(served).batches.clear()
 
     async def alone(batcher: Batcher) -> None:
@@ -108,7 +108,7 @@ def test_a_large_request_is_cut_and_others_overtake_it(served: Served) -> None:
         ]
         assert [len(batch) for batch in batches[2:]] == [20, 10]  # alone in the line it fills batches
 
-    cost = review_cost(Review(text="large 00"))
+    cost = review_size(Review(text="large 00"))
     with_batcher(work, batch_bytes=20 * cost, piece_bytes=10 * cost)
 
 
@@ -125,6 +125,29 @@ def test_past_the_limit_of_the_queue_requests_are_refused_at_once(served: Served
         assert len(await taken.answer) == len(await first.answer) == 1
 
     with_batcher(work, limits=LimitsConfig(max_queue_bytes=1000))
+
+
+def test_a_text_that_is_read_in_part_costs_little_and_takes_its_room_all_the_same(tiny_model: Path) -> None:
+    served = watched_model("tiny", tiny_model)
+    most = ratecast.load(tiny_model).most_tokens
+    assert most is not None
+    assert served.cost(5 * most - 1) == 5 * most - 1
+    assert 5 * most < served.cost(200_000) < 5 * most + 1_000
+    huge = reviews_of("great " * 33_000)
+
+    async def work(batcher: Batcher) -> None:
+        first = await holding(batcher, served)
+        taken = batcher.submit(served, huge)
+        assert batcher.waiting_bytes < 2_000
+        with pytest.raises(Fault, match="too many reviews are waiting"):
+            batcher.submit(served, huge)
+        with pytest.raises(Fault, match="too many reviews are waiting"):
+            batcher.check_room(600_000)
+        watched(served).may_go_on.set()
+        assert len(await taken.answer) == len(await first.answer) == 1
+        await batcher.submit(served, huge).answer  # there is room again
+
+    with_batcher(work, limits=LimitsConfig(max_queue_bytes=300_000))
 
 
 def test_a_request_that_would_be_late_is_refused_at_once(served: Served) -> None:

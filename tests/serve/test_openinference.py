@@ -65,6 +65,7 @@ def test_a_model_tells_what_it_takes_and_gives(twofold: Running) -> None:
         "median": ("FP64", [-1]),
         "mode": ("FP64", [-1]),
         "probabilities": ("FP64", [-1, 5]),
+        "warnings": ("BYTES", [-1]),
         "prediction_id": ("BYTES", [-1]),
     }
     assert twofold.client.get(f"/v2/models/shop/versions/{own[1]}").json() == shown
@@ -100,6 +101,18 @@ def test_it_answers_triton_s_client(twofold: Running, linear_model: Path) -> Non
     with pytest.raises(InferenceServerException, match="tensors are taken as JSON alone: set binary_data=False"):
         client.infer("shop", [given])
     client.close()
+
+
+def test_a_model_with_intervals_gives_them(tiny_model: Path) -> None:
+    texts = [*TEXTS, ""]
+    expected = ratecast.load(tiny_model).predict(texts).interval
+    with serving(tiny_model) as running:
+        found = outputs(infer(running, {"inputs": [tensor("text", texts)]}, "tiny"))
+        shown = {one["name"]: one["shape"] for one in running.client.get("/v2/models/tiny").json()["outputs"]}
+    assert expected is not None
+    assert shown["interval"] == [-1, 2]
+    np.testing.assert_allclose(found["interval"], expected)
+    assert found["warnings"].tolist() == ["", "", "the text is empty"]
 
 
 def test_tensors_may_have_a_second_dimension_and_be_nested(twofold: Running) -> None:
@@ -139,6 +152,7 @@ def test_a_version_and_outputs_can_be_asked_for(twofold: Running, contrary_model
         ({"inputs": [tensor("text", ["a"], shape=[-1])]}, "'text' has 1 texts; its shape is [-1]"),
         ({"inputs": [tensor("text", ["a", "b"]), tensor("title", ["a"])]}, "found 1 titles of 2 texts"),
         ({"inputs": [tensor("text", ["a"])], "outputs": [{"name": "stars"}]}, "there is no output 'stars'; known are rating"),
+        ({"inputs": [tensor("text", ["a"])], "outputs": [{"name": "interval"}]}, "the model 'shop' has no output 'interval'"),
         ({"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES"}]}, "inputs.0.data: Field required"),
     ],
     ids=lambda value: json.dumps(value)[:60],

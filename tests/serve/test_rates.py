@@ -54,6 +54,14 @@ def told(answer: httpx.Response, words: str) -> int:
     return seconds
 
 
+def test_two_keys_of_a_name_share_what_a_minute_allows() -> None:
+    rates = Rates(LimitsConfig(), Metrics())
+    old, new = (Key(name="a", sha256=digit * 64, scopes=frozenset(), reviews_per_minute=60) for digit in "01")
+    rates.take(old, "reviews", 60)
+    with pytest.raises(Fault, match="the key 'a' may send 60 reviews a minute"):
+        rates.take(new, "reviews", 1)
+
+
 def test_a_bucket_holds_a_minute_and_fills_up_steadily() -> None:
     bucket = Bucket(600)  # 10 a second
     assert bucket.take(600) == 0

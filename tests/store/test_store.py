@@ -272,7 +272,7 @@ def test_what_is_old_is_deleted_with_what_belongs_to_it(store: Store, monkeypatc
     today = datetime.now(UTC)
     for age in range(10):
         then = today - timedelta(days=age, hours=1)
-        store.add_predictions([predicted(f"{age}", time=then, shadow=age % 2 == 0)])
+        store.add_predictions([predicted(f"{age}", kept=then, shadow=age % 2 == 0)])
         store.add_feedback(Feedback(prediction_id=f"{age}", rating=1, time=today))
         store.add_feedback(Feedback(prediction_id=f"unknown {age}", rating=1, time=then))
     store.add_decision(Decision(prediction_id="8", reviewer="Ann", verdict="accept"))
@@ -285,7 +285,12 @@ def test_what_is_old_is_deleted_with_what_belongs_to_it(store: Store, monkeypatc
 
 def test_old_predictions_go_by_themselves(open_store: Callable[..., Store]) -> None:
     store = open_store()
-    store.add_predictions([predicted("old", item="a", time=datetime.now(UTC) - timedelta(days=31)), predicted("new", item="b")])
+    store.add_predictions(
+        [
+            predicted("old", item="a", kept=datetime.now(UTC) - timedelta(days=31)),
+            predicted("new", item="b", time=datetime(2020, 1, 1, tzinfo=UTC)),
+        ]
+    )
     assert store.flush()
     open_store(retention_days=30.0)
     until = time.monotonic() + 10

@@ -36,12 +36,12 @@ feedback = App(
 
 
 @feedback.command
-def export(*, place: Place, out: Path) -> None:
+def export(*, place: Place, out: Path, model: str | None = None) -> None:
     """Write the ratings that came after their predictions to a table that fit takes.
 
     Feedback and corrections by people count; the latest of a review wins. The
     columns are text, title, item, user, rating, time (when the rating was given,
-    in UTC) and source. Predictions whose text was not kept are left out.
+    in UTC), source and model. Predictions whose text was not kept are left out.
 
     For example:
 
@@ -51,6 +51,7 @@ def export(*, place: Place, out: Path) -> None:
     Args:
         place: see `Place`.
         out: File to write: .csv, .tsv, .jsonl, .parquet or .arrow.
+        model: Only reviews that this model rated, such as where several have different scales. All by default.
     """
     from ratecast.data.write import check_writable, write_table
     from ratecast.errors import DataError
@@ -58,9 +59,10 @@ def export(*, place: Place, out: Path) -> None:
 
     check_writable(out)
     with Store.open(place, create=False) as store:
-        table = store.ratings()
+        table = store.ratings(model=model)
         if not table.num_rows:
-            raise DataError(f"{store.name} has no feedback on a prediction whose text was kept; nothing was written")
+            whose = "" if model is None else f" of the model {model!r}"
+            raise DataError(f"{store.name} has no feedback on a prediction{whose} whose text was kept; nothing was written")
     write_table(table, out)
     what = "rating" if table.num_rows == 1 else "ratings"
     print(f"{table.num_rows:,} {what} written to {out}", file=sys.stderr)

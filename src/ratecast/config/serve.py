@@ -35,6 +35,10 @@ class LimitsConfig:
     """Largest table that the page for people takes."""
     max_body_seconds: float = 20.0
     """Longest time that a client may take to send a body."""
+    max_reading_bytes: int = 100_000_000
+    """Most bytes of bodies that are being read at the same time; further ones are refused."""
+    max_connections: int = 1000
+    """Connections at the same time; further ones are refused."""
     max_head_seconds: float = 10.0
     """Longest time that a client may take to begin a request and to send its line and headers."""
     max_reviews: int = 1000

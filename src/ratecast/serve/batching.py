@@ -16,7 +16,7 @@ from ratecast.serve.models import Served
 
 _LOG: Final = logging.getLogger(__name__)
 _REVIEW_BYTES: Final = 64
-"""What a review costs besides its text: its special tokens, and its own part of the answer."""
+"""What a review counts besides its text: its special tokens, and its own part of the answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,8 @@ class Job:
     """The reviews of a request on their way.
 
     Attributes:
-        costs: what predicting each review costs, in bytes of text, shape ``(review,)``.
+        size: bytes of all its texts.
+        costs: what predicting each review costs, in bytes of text that are read, shape ``(review,)``.
         deadline: when the answer is of no use any more, on the clock of `time.monotonic`.
         found: predictions so far, in the order of the reviews.
         batches: those in which they were predicted.
@@ -49,6 +50,7 @@ class Job:
 
     served: Served
     reviews: Sequence[Review]
+    size: int
     costs: Sequence[int]
     deadline: float
     answer: "asyncio.Future[list[Prediction]]"
@@ -84,6 +86,7 @@ class Batcher:
         self._line: deque[Job] = deque()
         self._open: set[Job] = set()  # those that wait or are being predicted
         self._left: Counter[Served] = Counter()  # what they still cost
+        self._size = 0  # of their texts, in bytes
         self._changed = threading.Condition()
         self._stopping = False
         self._ended = 0.0  # the batch before, on the clock of `time.monotonic`
@@ -93,7 +96,7 @@ class Batcher:
 
     @property
     def waiting_bytes(self) -> int:
-        """Cost of what waits or is being predicted."""
+        """Bytes that will be read of what waits or is being predicted."""
         with self._changed:
             return self._left.total()
 
@@ -110,19 +113,22 @@ class Batcher:
             Fault: 503 if too much waits already, or so much that the deadline would pass.
         """
         seconds = min(deadline_ms or self._limits.deadline_ms, self._limits.deadline_ms) / 1000
+        sizes = [review_size(review) for review in reviews]
         job = Job(
             served=served,
             reviews=reviews,
-            costs=[review_cost(review) for review in reviews],
+            size=sum(sizes),
+            costs=[served.cost(size) for size in sizes],
             deadline=time.monotonic() + seconds,
             answer=asyncio.get_running_loop().create_future(),
         )
         with self._changed:
             if self._stopping:
                 raise Fault.overloaded("the service is being stopped", 1.0)
-            self._admit(job.left, job.left * served.seconds_per_byte, seconds)
+            self._admit(job.size, job.left * served.seconds_per_byte, seconds)
             self._line.append(job)
             self._open.add(job)
+            self._size += job.size
             self._left[served] += job.left
             self._changed.notify_all()
         return job
@@ -140,9 +146,9 @@ class Batcher:
             Fault: 503.
         """
         with self._changed:
-            cost = body_bytes // 3
-            quickest = min((served.seconds_per_byte for served in self._left), default=0.0)
-            self._admit(cost, cost * quickest, self._limits.deadline_ms / 1000)
+            size = body_bytes // 3
+            quickest = min((served.cost(size) * served.seconds_per_byte for served in self._left), default=0.0)
+            self._admit(size, quickest, self._limits.deadline_ms / 1000)
 
     def cancel(self, job: Job) -> None:
         """Forget a job whose answer nobody waits for; what is not being predicted of it never will be."""
@@ -166,11 +172,11 @@ class Batcher:
             _settle(job, error=Fault.overloaded("the service is being stopped", 1.0))
         self._thread.join()
 
-    def _admit(self, cost: int, own_seconds: float, seconds: float) -> None:
+    def _admit(self, size: int, own_seconds: float, seconds: float) -> None:
         if not self._open:  # where nothing waits any request is taken: only trying shows how long it takes
             return
         ahead = sum(left * served.seconds_per_byte for served, left in self._left.items())
-        if self._left.total() + cost > self._limits.max_queue_bytes:
+        if self._size + size > self._limits.max_queue_bytes:
             raise Fault.overloaded("too many reviews are waiting", ahead)
         if ahead + own_seconds > 0.8 * seconds:  # the estimate may be wrong by a fifth
             raise Fault.overloaded(f"this request would take longer than {seconds:g} s, for what waits before it", ahead)
@@ -183,6 +189,7 @@ class Batcher:
 
     def _forget(self, job: Job) -> None:
         self._open.remove(job)
+        self._size -= job.size
         if not self._open:
             self._changed.notify_all()
 
@@ -319,8 +326,8 @@ def _settle(job: Job, *, error: BaseException | None = None) -> None:
         _LOG.debug("an answer came after the end of the event loop")
 
 
-def review_cost(review: Review) -> int:
-    """What predicting a review costs, in bytes of text."""
+def review_size(review: Review) -> int:
+    """Bytes of a review, and some for what it takes besides."""
     return _REVIEW_BYTES + len(review.text.encode()) + len((review.title or "").encode())
 
 

@@ -68,6 +68,7 @@ class Gate:
     ) -> None:
         self._app, self._limits, self._keys, self._metrics, self._rates = app, limits, keys, metrics, rates
         self._tracing, self._is_leaving, self._check_room, self._log_bodies = tracing, is_leaving, check_room, log_bodies
+        self._reading = 0  # bytes of bodies that have not come to their end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -159,9 +160,10 @@ class Gate:
         """The whole body.
 
         Raises:
-            Fault: 413 if it is too large, as soon as that is known; 408 if it takes too long.
+            Fault: 413 if it is too large, as soon as that is known; 408 if it takes too long; 503 if others take all room.
         """
-        parts, size = [], 0
+        parts: list[bytes] = []
+        size = 0
         try:
             async with asyncio.timeout(self._limits.max_body_seconds):
                 while True:
@@ -170,13 +172,18 @@ class Gate:
                         raise Fault(400, "went_away", "the connection ended before the body did")
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
+                    self._reading += len(parts[-1])
                     if size > self._most_bytes(path):
                         raise self._too_large(path)
+                    if self._reading > self._limits.max_reading_bytes:
+                        raise _no_room()
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError:
             seconds = self._limits.max_body_seconds
             raise Fault(408, "body_too_slow", f"the body did not come within {seconds:g} s") from None
+        finally:
+            self._reading -= size
 
     def _complete(self, message: Message, state: dict[str, Any]) -> None:
         """Add the headers that every answer carries."""
@@ -208,6 +215,13 @@ def _route(match: "re.Match[str]") -> str:
     if match[0].startswith("/v1"):
         return match[0]
     return "/v2/models/{name}/versions/{version}/infer" if match[1] else "/v2/models/{name}/infer"
+
+
+def _no_room() -> Fault:
+    """503 in the middle of a body, the rest of which may still come: the connection cannot be used again."""
+    fault = Fault.overloaded("too many bodies are being read", 1.0)
+    fault.headers["Connection"] = "close"
+    return fault
 
 
 def unexpected(error: BaseException) -> Fault:

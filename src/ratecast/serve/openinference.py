@@ -5,7 +5,7 @@ for binary ones is not there.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from math import prod
+from math import inf, prod
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -19,6 +19,7 @@ from ratecast.serve.answered import Answered
 from ratecast.serve.faults import Fault
 from ratecast.serve.guards import needs, needs_json
 from ratecast.serve.messages import Identity, Message, Text
+from ratecast.serve.models import Served
 from ratecast.serve.refusals import refusals
 from ratecast.serve.service import Service
 
@@ -112,8 +113,18 @@ class OutputChoice(Loose):
 class InferRequest(Loose):
     """Reviews to be rated."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Great phone, poor battery"]}]}
+            ]
+        }
+    )
     id: Identity | None = None
-    parameters: Parameters
+    parameters: Annotated[
+        dict[str, Any],
+        Field(default_factory=dict, description="deadline_ms: how long the answer is of use. Others are not read."),
+    ]
     inputs: list[InputTensor]
     outputs: list[OutputChoice] | None = Field(None, description="All by default.")
 
@@ -138,6 +149,8 @@ _OUTPUTS: Final[Mapping[str, tuple[str, Callable[[Answered], Sequence[Any]]]]] =
     "median": ("FP64", lambda answered: [one.median for one in answered.found]),
     "mode": ("FP64", lambda answered: [one.mode for one in answered.found]),
     "probabilities": ("FP64", lambda answered: [chance for one in answered.found for chance in one.probabilities.values()]),
+    "interval": ("FP64", lambda answered: [end for one in answered.found for end in one.interval or ()]),
+    "warnings": ("BYTES", lambda answered: ["; ".join(one.warnings) for one in answered.found]),
     "prediction_id": ("BYTES", lambda answered: answered.ids),
 }
 """The outputs by name: their type and their values."""
@@ -188,13 +201,12 @@ def _add_models(router: APIRouter, service: Service) -> None:
     @router.get("/models/{name}/versions/{version}", summary="The same of a version", **about)
     async def model(name: str, version: str | None = None) -> ModelAbout:
         served = service.models.choose(name, version, b"")
-        levels = len(served.predictor.scale)
         return ModelAbout(
             name=name,
             versions=[one.version for one in service.models.versions(name)],
             inputs=[TensorAbout(name=one, datatype="BYTES", shape=[-1]) for one in _INPUTS],
             outputs=[
-                TensorAbout(name=one, datatype=kind, shape=_shape(one, -1, levels)) for one, (kind, _) in _OUTPUTS.items()
+                TensorAbout(name=one, datatype=_OUTPUTS[one][0], shape=_shape(one, -1, served)) for one in _outputs(served)
             ],
         )
 
@@ -210,13 +222,14 @@ def _add_models(router: APIRouter, service: Service) -> None:
     @router.post("/models/{name}/infer", summary="Predict the ratings of reviews", **about)
     @router.post("/models/{name}/versions/{version}/infer", summary="The same by a version", **about)
     async def infer(name: str, content: InferRequest, request: Request, version: str | None = None) -> InferAnswer:
-        chosen = _chosen_outputs(content)
-        answered = await service.answer(request, _reviews(content), model=name, version=version)
-        served = answered.served
-        levels, size = len(served.predictor.scale), len(answered.reviews)
+        wanted = _wanted_outputs(content)
+        deadline = _deadline_ms(content.parameters)
+        answered = await service.answer(request, _reviews(content), model=name, version=version, deadline_ms=deadline)
+        served, size = answered.served, len(answered.reviews)
+        chosen = _chosen_outputs(wanted, served)
         # Built without checks: these are our own numbers.
         outputs = [
-            OutputTensor.model_construct(name=one, datatype=kind, shape=_shape(one, size, levels), data=list(values(answered)))
+            OutputTensor.model_construct(name=one, datatype=kind, shape=_shape(one, size, served), data=list(values(answered)))
             for one, (kind, values) in ((one, _OUTPUTS[one]) for one in chosen)
         ]
         return InferAnswer.model_construct(
@@ -228,18 +241,54 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return refusals(*statuses, model=ErrorMessage)
 
 
-def _shape(output: str, reviews: int, levels: int) -> list[int]:
-    return [reviews, levels] if output == "probabilities" else [reviews]
+def _shape(output: str, reviews: int, served: Served) -> list[int]:
+    wide = {"probabilities": [len(served.predictor.scale)], "interval": [2]}
+    return [reviews, *wide.get(output, [])]
 
 
-def _chosen_outputs(content: InferRequest) -> list[str]:
-    if not content.outputs:
-        return list(_OUTPUTS)
-    names = [one.name for one in content.outputs]
+def _outputs(served: Served) -> list[str]:
+    """The outputs of a model, which may have no intervals."""
+    return [name for name in _OUTPUTS if name != "interval" or served.predictor.intervals is not None]
+
+
+def _wanted_outputs(content: InferRequest) -> list[str]:
+    """The outputs that are asked for; none stands for all.
+
+    Raises:
+        Fault: 400 if there is no output of a name.
+    """
+    names = [one.name for one in content.outputs or ()]
     for name in names:
         if name not in _OUTPUTS:
             raise _wrong(f"there is no output {name!r}; known are {', '.join(_OUTPUTS)}")
     return names
+
+
+def _chosen_outputs(wanted: Sequence[str], served: Served) -> Sequence[str]:
+    """The outputs that are asked for of a model, or all that it has.
+
+    Raises:
+        Fault: 400 if it lacks one.
+    """
+    outputs = _outputs(served)
+    for name in wanted:
+        if name not in outputs:
+            raise _wrong(f"the model {served.name!r} has no output {name!r}; it has {', '.join(outputs)}")
+    return wanted or outputs
+
+
+def _deadline_ms(parameters: Mapping[str, Any]) -> float | None:
+    """How long the answer is of use, by a parameter of the request.
+
+    Raises:
+        Fault: 400 if it is no number above 0.
+    """
+    given = parameters.get("deadline_ms")
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
+        raise _wrong(f"expected the parameter deadline_ms to be a number above 0, found {given!r}")
+    return float(given)
 
 
 def _reviews(content: InferRequest) -> list[Review]:

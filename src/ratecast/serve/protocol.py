@@ -7,21 +7,28 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES: Final = 65_536
 """Longest line and headers of a request."""
+_TOO_MANY: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Ends connections whose request does not begin, or whose line and headers take too long or too many bytes."""
+    """Ends connections that are too many, whose request does not begin, or whose headers take too long or too many bytes."""
 
     head_seconds: ClassVar[float]
     """Time from the connection, or from the first byte of a further request on it, to the end of the headers."""
+    most_connections: ClassVar[int]
+    """Connections of this process at the same time."""
     _timer: asyncio.TimerHandle | None = None  # runs while headers are waited for
     _head_bytes = 0
     _has_begun = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Wait for the first request."""
+        """Wait for the first request, if there is room for one more."""
         super().connection_made(transport)
+        if len(self.connections) > self.most_connections:
+            transport.write(_TOO_MANY)
+            transport.close()
+            return
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -65,6 +72,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def limited_protocol(seconds: float) -> type[HttpToolsProtocol]:
-    """The protocol with a limit to the time of a request's headers."""
-    return type("LimitedProtocol", (LimitedProtocol,), {"head_seconds": seconds})
+def limited_protocol(head_seconds: float, most_connections: int) -> type[HttpToolsProtocol]:
+    """The protocol with a limit to the time of a request's headers, and to the connections of this process."""
+    limits = {"head_seconds": head_seconds, "most_connections": most_connections}
+    return type("LimitedProtocol", (LimitedProtocol,), limits)

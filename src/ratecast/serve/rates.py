@@ -53,7 +53,7 @@ class Bucket:
 
 
 class Rates:
-    """The limits of all keys, each with a bucket of requests and one of reviews.
+    """The limits of all keys, those of a name with a bucket of requests and one of reviews.
 
     Args:
         limits: what a minute allows a key that says nothing else.
@@ -63,7 +63,7 @@ class Rates:
 
     def __init__(self, limits: LimitsConfig, metrics: Metrics, workers: int = 1) -> None:
         self._limits, self._metrics, self._workers = limits, metrics, workers
-        self._buckets: dict[tuple[str, What], Bucket] = {}
+        self._buckets: dict[tuple[str, What, float], Bucket] = {}
         self._lock = threading.Lock()  # the page counts reviews in threads
 
     def take(self, key: Key | None, what: What, count: int) -> None:
@@ -107,11 +107,11 @@ class Rates:
         return math.inf if given is None else given
 
     def _bucket(self, key: Key | None, what: What) -> Bucket | None:
-        """The bucket of a key, new if its limit is; None where nothing limits it."""
+        """The bucket of a key, which all keys of its name and limit share, so that two for a while send no more than one.
+
+        It is new if the limit is; None where nothing limits the key.
+        """
         if key is None or math.isinf(per_minute := self._per_minute(key, what) / self._workers):
             return None
         with self._lock:
-            bucket = self._buckets.get((key.sha256, what))
-            if bucket is None or bucket.per_minute != per_minute:
-                bucket = self._buckets[key.sha256, what] = Bucket(per_minute)
-            return bucket
+            return self._buckets.setdefault((key.name, what, per_minute), Bucket(per_minute))

@@ -15,6 +15,7 @@ import uvicorn
 from ratecast.config import ServeConfig
 from ratecast.serve.app import create_app
 from ratecast.serve.batching import Batcher
+from ratecast.serve.files import possible_connections
 from ratecast.serve.keys import KeyFile
 from ratecast.serve.logs import FIELDS
 from ratecast.serve.models import Models
@@ -63,7 +64,7 @@ def create_server(
     reloader = Reloader(service, read)
     settings = uvicorn.Config(
         create_app(service, reloader, keys),
-        http=limited_protocol(config.limits.max_head_seconds),
+        http=limited_protocol(config.limits.max_head_seconds, possible_connections(config.limits.max_connections)),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -24,6 +24,8 @@ from ratecast.serve.tracing import Tracing
 from ratecast.store import Store
 
 _ROUTE_HEADER: Final = "x-route-by"
+_WENT_AWAY: Final = 499
+"""What nobody receives."""
 _ROOM_SECONDS: Final = 0.25
 """How often what has no deadline looks for room."""
 _PATIENCE_SECONDS: Final = 60.0
@@ -91,8 +93,10 @@ class Service:
             raise
         try:
             found = await _finished(request, job)
-        except BaseException:
+        except BaseException as error:
             self.batcher.cancel(job)
+            if isinstance(error, Fault) and error.status == _WENT_AWAY:
+                self.metrics.cancelled.inc()
             raise
         finally:
             request.state.trace.predicted(job)
@@ -189,7 +193,7 @@ async def _finished(request: Request, job: Job) -> list[Prediction]:
     if job.answer in done:
         return job.answer.result()
     if gone in done:
-        raise Fault(499, "went_away", "the client went away")
+        raise Fault(_WENT_AWAY, "went_away", "the client went away")
     raise Fault.too_late()
 
 

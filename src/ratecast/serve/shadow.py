@@ -10,7 +10,7 @@ from typing import Final
 from ratecast.config import ServeConfig
 from ratecast.records import Prediction, Review
 from ratecast.serve.answered import Answered
-from ratecast.serve.batching import Batcher, listed, review_cost
+from ratecast.serve.batching import Batcher, listed, review_size
 from ratecast.serve.metrics import Metrics
 from ratecast.serve.models import Served
 from ratecast.serve.recording import Recorder
@@ -24,7 +24,7 @@ _LOOK_SECONDS: Final = 0.1
 class _Copy:
     shadow: Served
     answered: Answered
-    cost: int
+    size: int
 
 
 class Shadows:
@@ -49,13 +49,13 @@ class Shadows:
 
     def submit(self, answered: Answered, shadows: Sequence[Served]) -> None:
         """Take a copy of what was answered for each shadow; never waits, and drops what is too much."""
-        cost = sum(map(review_cost, answered.reviews)) if shadows else 0
+        size = sum(map(review_size, answered.reviews)) if shadows else 0
         for shadow in shadows:
             with self._changed:
-                has_room = self._waiting_bytes + cost <= self._most_bytes and not self._stopping
+                has_room = self._waiting_bytes + size <= self._most_bytes and not self._stopping
                 if has_room:
-                    self._line.append(_Copy(shadow=shadow, answered=answered, cost=cost))
-                    self._waiting_bytes += cost
+                    self._line.append(_Copy(shadow=shadow, answered=answered, size=size))
+                    self._waiting_bytes += size
                     self._changed.notify_all()
             if not has_room:
                 self._count(shadow, answered, "dropped")
@@ -86,7 +86,7 @@ class Shadows:
             _LOG.exception("the shadow %s failed", copy.shadow)
             self._count(copy.shadow, copy.answered, "failed")
         with self._changed:
-            self._waiting_bytes -= copy.cost
+            self._waiting_bytes -= copy.size
         return True
 
     def _compare(self, copy: _Copy) -> None:
@@ -111,13 +111,13 @@ class Shadows:
 
 
 def _pieces(reviews: Sequence[Review], most_bytes: int) -> Iterator[Sequence[Review]]:
-    """The reviews in pieces of at least one and otherwise up to a cost, which are predicted at once."""
+    """The reviews in pieces of at least one and otherwise up to a size, which are predicted at once."""
     piece: list[Review] = []
     left = most_bytes
     for review in reviews:
-        left -= review_cost(review)
+        left -= review_size(review)
         if piece and left < 0:
             yield piece
-            piece, left = [], most_bytes - review_cost(review)
+            piece, left = [], most_bytes - review_size(review)
         piece.append(review)
     yield piece

@@ -31,11 +31,11 @@ class Deleted:
 
 
 def delete_before(database: Database, moment: datetime) -> Deleted:
-    """Delete predictions older than a moment with all that belongs to them, and older feedback that has no prediction.
+    """Delete predictions made before a moment with all that belongs to them, and older feedback that has no prediction.
 
     Works in small transactions, so that nobody else has to wait for long. The oldest go first.
     """
-    chosen = select(predictions.c.id).where(predictions.c.time < moment).order_by(predictions.c.time).limit(_BATCH_ROWS)
+    chosen = select(predictions.c.id).where(predictions.c.kept < moment).order_by(predictions.c.kept).limit(_BATCH_ROWS)
     deleted = Deleted()
     while True:
         with database.writing() as connection:

@@ -45,6 +45,8 @@ class StoredPrediction(_Entry):
         user: who wrote the review, as given; deletion finds it by the same text.
         flag: why a person should read it whatever the model says, in words ("harmful").
         shadow: whether it was made beside the one that was answered; its id is then that one's with ``~`` and its version.
+        time: that of the review, or of the prediction where the review has none.
+        kept: that of the prediction, by which it is deleted when it has been kept long enough.
     """
 
     id: str
@@ -61,6 +63,7 @@ class StoredPrediction(_Entry):
     flag: str | None = None
     shadow: bool = False
     time: datetime = field(default_factory=now)
+    kept: datetime = field(default_factory=now)
 
     @property
     def answered_id(self) -> str:

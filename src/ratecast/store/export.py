@@ -17,14 +17,16 @@ _TYPES: Final = {
     "rating": DataType.float64(),
     "time": MICROSECONDS,
     "source": TEXT,
+    "model": TEXT,
 }
 
 
-def read_ratings(connection: Connection) -> Table:
+def read_ratings(connection: Connection, *, model: str | None = None) -> Table:
     """A row for each prediction whose rating people told, the oldest first; the latest of several ratings counts.
 
     Columns: text, title, item and user of the review; the rating; when it was given (UTC); its source, which is that of the
-    feedback or, for a correction, "review by" and the name of who made it. Predictions kept without their text are left out.
+    feedback or, for a correction, "review by" and the name of who made it; the model that predicted. Predictions kept without
+    their text are left out, and those of other models where one is named.
     """
     given = union_all(
         select(
@@ -50,9 +52,13 @@ def read_ratings(connection: Connection) -> Table:
     latest = select(given, place.label("place")).subquery("latest")
     review = predictions.c
     query = (
-        select(review.text, review.title, review.item, review.user, latest.c.rating, latest.c.time, latest.c.source)
+        select(
+            *(review.text, review.title, review.item, review.user),
+            *(latest.c.rating, latest.c.time, latest.c.source),
+            review.model,
+        )
         .join_from(latest, predictions, review.id == latest.c.prediction_id)
-        .where(latest.c.place == 1, review.text.is_not(None))
+        .where(latest.c.place == 1, review.text.is_not(None), literal(model is None) | (review.model == model))
         .order_by(latest.c.time, review.id)
         .execution_options(yield_per=PIECE_ROWS)
     )

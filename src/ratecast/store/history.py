@@ -60,7 +60,7 @@ def read_history(connection: Connection, prediction_id: str) -> History:
 
 
 def _prediction(row: Row[Any]) -> StoredPrediction:
-    names = "id model version rating text title item user stars flag shadow time".split()
+    names = "id model version rating text title item user stars flag shadow time kept".split()
     return StoredPrediction(
         **{name: getattr(row, name) for name in names}, probabilities=probabilities_of(row), interval=interval_of(row)
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Dialect, Double, Index, Integer, MetaData, Table, Text
 from sqlalchemy.types import TypeDecorator
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 """The revision of `migrations` that makes what is here."""
 VERSION_TABLE: Final = "ratecast_version"
 """Where a database says which revision it is of. Not Alembic's own name, which another program in the same PostgreSQL database
@@ -42,6 +42,7 @@ predictions: Final = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("time", Moment, nullable=False),
+    Column("kept", Moment, nullable=False, server_default="0"),
     Column("model", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("shadow", Boolean, nullable=False),
@@ -62,6 +63,7 @@ predictions: Final = Table(
 )
 """A row for each prediction.
 
+`time` is that of the review, where it came with one; `kept` is when the prediction was made, by which it is deleted some day.
 `urgency` is null for those that nobody needs to read, or that somebody has decided on; the higher, the earlier in the queue.
 `shadow` predictions were made beside the one that was answered: they count in no score and are in no queue.
 """
@@ -105,6 +107,7 @@ _partial("predictions_of_user", (_columns.user,), _columns.user.is_not(None))
 _scored: Final = (_columns.shadow, _columns.model, _columns.rating, _columns.variance)
 _partial("predictions_of_item", (_columns.item, _columns.time, *_scored), _columns.item.is_not(None))
 Index("predictions_by_time", _columns.time, *_scored)
+Index("predictions_by_kept", _columns.kept)
 Index("feedback_of_prediction", feedback.c.prediction_id, feedback.c.time)
 Index("feedback_by_time", feedback.c.time)
 Index("decisions_by_time", decisions.c.time)

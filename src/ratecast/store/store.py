@@ -254,13 +254,14 @@ class Store:
         with self._database.reading() as connection:
             return read_decided(connection, limit=limit)
 
-    def ratings(self) -> "ArrowTable":
+    def ratings(self, *, model: str | None = None) -> "ArrowTable":
         """Feedback and corrections as a table of rated reviews, which `ratecast.fit` takes.
 
-        Columns: text, title, item, user, rating, time, source. The latest rating of a review counts.
+        Columns: text, title, item, user, rating, time, source, model. The latest rating of a review counts. Models of different
+        scales should be asked for one by one.
         """
         with self._database.reading() as connection:
-            return read_ratings(connection)
+            return read_ratings(connection, model=None if model is None else storable(model))
 
     # -- deleting -----------------------------------------------------------------------------------------------------
 
@@ -299,7 +300,8 @@ class Store:
         found = concern(entry, self.config)
         low, high = entry.interval or (None, None)
         row: dict[str, Any] = {
-            name: getattr(entry, name) for name in "id time model version shadow item user text title stars rating flag".split()
+            name: getattr(entry, name)
+            for name in "id time kept model version shadow item user text title stars rating flag".split()
         }
         if not self.config.keep_text:
             row |= {"text": None, "title": None}

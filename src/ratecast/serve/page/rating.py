@@ -77,7 +77,7 @@ def read_upload(content: bytes, name: str, predictor: Predictor, most_text_bytes
         DataError: if the file is of another format, damaged, without a column of texts, or has too many rows or a text that is
             too long.
     """
-    path = Path(re.split(r"[\\/]", name)[-1])
+    path = Path(re.sub(r"[\x00-\x1f\x7f]", "", re.split(r"[\\/]", name)[-1]))
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise DataError(f"expected a file of reviews ({', '.join(_SUFFIXES)}), found {path.name or 'no name'!r}")

@@ -1,0 +1,137 @@
+"""Clients that are too many, too large or gone, with the limits that the service has by default or low ones."""
+
+import contextlib
+import json
+import resource
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import ratecast
+from ratecast.serve.files import possible_connections
+from served import Running, serving
+
+
+def connect(running: Running) -> socket.socket:
+    address = urlsplit(running.url)
+    connection = socket.create_connection((str(address.hostname), address.port or 0), 30)
+    connection.settimeout(30)
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def metric(running: Running, name: str) -> float:
+    lines = running.client.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def test_more_connections_than_there_may_be_are_refused(linear_model: Path) -> None:
+    with serving(linear_model, "--max-connections", "4") as running:
+        held = [connect(running) for _ in range(4)]
+        with connect(running) as further:
+            answer = received(further)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in answer
+        for connection in held:
+            connection.close()
+        end = time.monotonic() + 10
+        while running.client.get("/healthz").status_code != 200:
+            assert time.monotonic() < end
+
+
+def test_connections_are_no_more_than_the_files_that_the_system_allows(caplog: pytest.LogCaptureFixture) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert possible_connections(10) == 10
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (400, before[1]))
+        assert possible_connections(500) == 500
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 600
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert possible_connections(before[1]) == before[1] - 100
+    assert f"the system allows {before[1]} open files" in caplog.text
+
+
+def test_bodies_that_never_end_leave_room_again_when_their_time_is_over(linear_model: Path) -> None:
+    with serving(linear_model, "--max-reading-bytes", "20000", "--max-body-seconds", "2") as running:
+        head = (
+            b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 30000\r\n\r\n"
+        )
+        with connect(running) as slow:
+            slow.sendall(head + b" " * 15_000)
+            time.sleep(0.3)
+            answer = running.client.post("/v1/predict", json={"reviews": [{"text": "a" * 10_000}]})
+            assert (answer.status_code, answer.headers["connection"]) == (503, "close")
+            assert answer.json()["error"]["message"] == "too many bodies are being read; try again in 1 s"
+            assert running.client.post("/v1/predict", json={"reviews": [{"text": "a"}]}).status_code == 200
+            assert received(slow).startswith(b"HTTP/1.1 408")
+        assert running.client.post("/v1/predict", json={"reviews": [{"text": "a" * 10_000}]}).status_code == 200
+
+
+def test_ten_thousand_texts_and_fifty_megabytes_are_refused(linear_model: Path) -> None:
+    with serving(linear_model) as running:
+        many = running.client.post("/v1/predict", json={"reviews": [{"text": "good"}] * 10_000})
+        assert (many.status_code, many.json()["error"]["code"]) == (413, "too_many_reviews")
+        with connect(running) as connection:
+            body = json.dumps({"reviews": [{"text": "a" * 50_000_000}]}).encode()
+            head = f"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            with contextlib.suppress(OSError):  # it is refused before all of it is sent
+                connection.sendall(head + body)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 413")
+        assert running.client.get("/healthz").status_code == 200
+
+
+def test_a_deadline_that_passes_is_told(linear_model: Path) -> None:
+    with serving(linear_model) as running:
+        answer = running.client.post("/v1/predict", json={"reviews": [{"text": "good"}] * 500, "deadline_ms": 0.01})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_passed")
+        tensor = {"name": "text", "shape": [500], "datatype": "BYTES", "data": ["good"] * 500}
+        body = {"inputs": [tensor], "parameters": {"deadline_ms": 0.01}}
+        assert running.client.post("/v2/models/tiny/infer", json=body).status_code == 504
+        for wrong in (0, -1, "1", True, 1e400):
+            content = json.dumps({"inputs": [tensor], "parameters": {"deadline_ms": wrong}}).replace("Infinity", "1e400")
+            headers = {"content-type": "application/json"}
+            refused = running.client.post("/v2/models/tiny/infer", content=content, headers=headers)
+            assert refused.status_code == 400
+            assert "deadline_ms to be a number above 0" in refused.json()["error"]
+
+
+def test_requests_of_clients_that_went_away_are_counted(linear_model: Path) -> None:
+    with serving(linear_model, "--wait-ms", "3000") as running:  # nothing is predicted before that
+        with connect(running) as connection:
+            body = json.dumps({"reviews": [{"text": "good"}]}).encode()
+            head = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+            connection.sendall(f"{head}{len(body)}\r\n\r\n".encode() + body)
+            time.sleep(0.3)
+        end = time.monotonic() + 10
+        while metric(running, "ratecast_cancelled_total") != 1:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert metric(running, "ratecast_queue_requests") == 0
+        assert metric(running, "ratecast_batches_total") == 0
+
+
+def test_two_models_answer_side_by_side(linear_model: Path, contrary_model: Path) -> None:
+    texts = [f"the movie was {word} {number}" for number, word in enumerate(("great", "awful") * 10)]
+    with serving(f"shop={linear_model}", f"films={contrary_model}", "--wait-ms", "20") as running:
+
+        def ask(number: int) -> tuple[int, float]:
+            body = {"reviews": [{"text": texts[number]}], "model": ("shop", "films")[number % 3 == 0]}
+            return number, running.client.post("/v1/predict", json=body).raise_for_status().json()["predictions"][0]["rating"]
+
+        with ThreadPoolExecutor(8) as pool:
+            found = dict(pool.map(ask, range(len(texts))))
+    expected = [ratecast.load(folder).predict(texts).rating for folder in (linear_model, contrary_model)]
+    for number, rating in found.items():
+        assert rating == pytest.approx(expected[number % 3 == 0][number])
+    assert abs(expected[0] - expected[1]).max() > 0.5
