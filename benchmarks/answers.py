@@ -51,6 +51,7 @@ def main() -> None:
         rows,
         "answers",
         reviews=f"{len(reviews):,} of Yelp's test reviews; the thresholds are set on the model's own validation reviews",
+        model=", ".join(f"{name} {model.manifest.about.get(name)}" for name in ("reviews", "max_tokens", "seed", "made")),
     )
 
 

@@ -75,27 +75,27 @@ def test_it_waits_for_a_service_that_is_being_started(model: Path) -> None:
 
 def test_both_clients_wait_as_long_as_a_busy_service_asks(model: Path, tmp_path: Path) -> None:
     keys = {name: add_key(tmp_path / "keys.toml", name, ("predict",)) for name in ("waits", "asks", "hurries")}
-    with serving(model, "--keys", tmp_path / "keys.toml", "--reviews-per-minute", "60") as running:
+    with serving(model, "--keys", tmp_path / "keys.toml", "--reviews-per-minute", "20") as running:
 
         def ask() -> float:
             with Client(running.url, key=keys["waits"], retries=2) as client:
-                client.predict(["good"] * 60)  # all of a minute at once
+                client.predict(["good"] * 20)  # all of a minute at once
                 started = time.monotonic()
                 client.predict(["good"])
                 return time.monotonic() - started
 
         async def ask_too() -> float:
             async with AsyncClient(running.url, key=keys["asks"], retries=2) as client:
-                await client.predict(["good"] * 60)
+                await client.predict(["good"] * 20)
                 started = time.monotonic()
                 await client.predict(["good"])
                 return time.monotonic() - started
 
-        assert 1.0 <= ask() < 10  # Retry-After: 1, where the pause of its own would be 0.2 s at most
-        assert 1.0 <= asyncio.run(ask_too()) < 10
+        assert 1.0 <= ask() < 20  # Retry-After: 3, or less on a slow machine, where the pause of its own is 0.2 s at most
+        assert 1.0 <= asyncio.run(ask_too()) < 20
         with Client(running.url, key=keys["hurries"], retries=0) as client:
-            client.predict(["good"] * 60)
-            with pytest.raises(ServiceError, match="try again in 1 s") as found:
+            client.predict(["good"] * 20)
+            with pytest.raises(ServiceError, match=r"try again in [123] s") as found:
                 client.predict(["good"])
         assert (found.value.status, found.value.code) == (429, "rate_limited")
         statuses = [entry["status"] for entry in running.logged("request") if entry["key"] != "hurries"]

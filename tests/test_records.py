@@ -109,6 +109,8 @@ def test_single_reviews_make_the_same_batch_again() -> None:
     np.testing.assert_array_equal(again.numbers["votes"], made.numbers["votes"])
     np.testing.assert_array_equal(again.labels["colour"], made.labels["colour"])
     assert [one.text for one in Reviews.from_texts(["a"]).single()] == ["a"]
+    far = Reviews(text=strings(["a"]), time=np.array(["12000-01-01"], dtype="datetime64[us]"))
+    assert far.single()[0].time is None
 
 
 def test_single_predictions_make_the_same_batch_again() -> None:

@@ -130,7 +130,8 @@ class Reviews:
         if self.rating is not None:
             given["rating"] = [None if np.isnan(rating) else float(rating) for rating in self.rating]
         if self.time is not None:
-            given["time"] = self.time.astype("datetime64[us]").tolist()
+            times = self.time.astype("datetime64[us]").tolist()
+            given["time"] = [time if isinstance(time, datetime) else None for time in times]  # none of the year 12000
         further = {name: column.tolist() for name, column in (*self.numbers.items(), *self.labels.items())}
         given["columns"] = [{name: cells[row] for name, cells in further.items()} for row in range(len(self))]
         return [Review(**dict(zip(given, values, strict=True))) for values in zip(*given.values(), strict=True)]

@@ -1,6 +1,7 @@
 """Batches, limits, deadlines and cancelling, with a real model in the predictor's thread."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -148,6 +149,25 @@ def test_a_text_that_is_read_in_part_costs_little_and_takes_its_room_all_the_sam
         await batcher.submit(served, huge).answer  # there is room again
 
     with_batcher(work, limits=LimitsConfig(max_queue_bytes=300_000))
+
+
+def test_requests_do_not_wait_for_all_of_a_longer_work(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        served.learn(100.0, 100_000)  # a millisecond for each byte
+        served.learn(100.0, 100_000)
+        first = await holding(batcher, served)
+        parts = [batcher.submit(served, reviews_of(*["a" * 936] * 16), math.inf) for _ in range(2)]  # 32 s
+        small = batcher.submit(served, reviews_of("small"))
+        with pytest.raises(Fault, match="longer than 10 s"):
+            batcher.submit(served, reviews_of(*["a" * 936] * 7))
+        watched(served).may_go_on.set()
+        await small.answer
+        for part in parts:
+            assert len(await part.answer) == 16
+        assert "small" in watched(served).batches[1]
+        await first.answer
+
+    with_batcher(work, piece_bytes=1000, batch_bytes=4000)
 
 
 def test_a_request_that_would_be_late_is_refused_at_once(served: Served) -> None:

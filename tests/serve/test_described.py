@@ -16,7 +16,7 @@ SETTINGS = """
 expected-statuses = ["2xx", "4xx", 501, 503, 504]
 
 [phases.stateful]
-max-steps = 20
+generation.max-examples = 60
 
 [[operations]]  # a description cannot say that a tensor's shape is that of its data
 include-path-regex = "^/v2/.*/infer$"

@@ -102,8 +102,11 @@ def test_reviews_that_come_with_their_ratings_show_where_the_text_says_something
         (trend,) = running.client.get("/page/trend?model=tiny&item=Hotel&by=day").json()
         assert (trend["start"], trend["reviews"]) == ("2026-01-05", 2)
         refused = running.client.post("/v1/predict", json={"reviews": [{"text": "a", "rating": 6}]})
-        assert (refused.status_code, refused.json()["error"]["message"]) == (409, "expected a rating from 1 to 5, found 6")
-        for wrong in (1767225600, "1767225600", "yesterday", "0001-01-01T00:00:00+14:00", True):
+        assert (refused.status_code, refused.json()["error"]["message"]) == (
+            409,
+            "review 0 came with the rating 6; expected one from 1 to 5",
+        )
+        for wrong in (1767225600, "1767225600", "1612010912345", "yesterday", "0001-01-01T00:00:00+14:00", True):
             refused = running.client.post("/v1/predict", json={"reviews": [{"text": "a", "time": wrong}]})
             assert refused.status_code == 422
             assert "reviews.0.time: Value error, expected a time" in refused.json()["error"]["message"]

@@ -110,7 +110,8 @@ def traced(collector: Collector, linear_model: Path, tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("traced")
     key = add_key(folder / "keys.toml", "shop")
     url = f"http://127.0.0.1:{collector.server_port}"
-    flags = ("--trace-endpoint", url, "--store", folder, "--keys", folder / "keys.toml", "--batch-bytes", "1000")
+    flags: tuple[str | Path, ...] = ("--trace-endpoint", url, "--store", folder, "--keys", folder / "keys.toml", "--batch-bytes", "1000")
+    flags += ("--log-bodies",)  # which is for the log alone
     with serving(linear_model, *flags, OTEL_BSP_SCHEDULE_DELAY="500") as running:
         running.client.headers["authorization"] = f"Bearer {key}"
         yield running
@@ -177,6 +178,7 @@ def test_feedback_and_refusals_are_traced_and_no_text_is_told(traced: Running, c
     collector.trace("last", 1)
     assert not {"probe", "unsampled"} & {span.attributes.get("ratecast.request_id") for span in collector.spans}
     assert b"secret" not in collector.received
+    assert any("secret" in line for line in traced.lines)
 
 
 def test_what_is_left_is_handed_over_at_the_end(linear_model: Path, collector: Collector) -> None:

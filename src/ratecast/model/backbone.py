@@ -113,7 +113,7 @@ def load_pretrained(
         model=model,
         tokenizer=tokenizer,
         config=found,
-        sha256=origin.sha256,
+        sha256=origin.loaded_sha256(),
         missing=frozenset(info["missing_keys"]),
     )
 

@@ -73,7 +73,7 @@ def export_rater(
     if graph is None:
         _write_graphs(rater, encoder, folder)
         graph, difference = _compare(rater, encoder, folder, sample, name=name, attention="torch", expected=expected)
-        if difference > AGREEMENT:
+        if not difference <= AGREEMENT:
             raise RatecastError(f"the exported graph differs from torch by {difference:.2g}; expected at most {AGREEMENT:g}")
     return graph, stored
 

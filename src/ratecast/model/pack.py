@@ -2,10 +2,10 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -37,7 +37,7 @@ _PROBES: Final = (
     "很好",
     "",
 )
-"""What the network says of these is kept, so that one which is made again can be compared."""
+"""What the network says of these is kept with them, so that one which is made again can be compared."""
 
 
 def pack(folder: str | Path, out: str | Path) -> Manifest:
@@ -62,10 +62,11 @@ def pack(folder: str | Path, out: str | Path) -> Manifest:
         raise ModelFolderError(f"the network in {source} was quantised; pack the model that it was made from")
     verify(source, graph)
     answers = OnnxGraph.load(source, graph, len(manifest.scale)).probabilities(_PROBES).round(7).tolist()
+    packed = {"texts": list(_PROBES), "probabilities": answers}
 
     def leave_out(_: Path, component: Component) -> Component:
         files = {TOKENIZER_FILE: component.files[TOKENIZER_FILE]}
-        return replace(component, files=files, settings={**component.settings, PACKED: answers})
+        return replace(component, files=files, settings={**component.settings, PACKED: packed})
 
     return derive(source, Path(out), {graph.name: leave_out})
 
@@ -80,6 +81,7 @@ def unpack(folder: str | Path, out: str | Path, *, backbone: str | None = None) 
 
     Raises:
         ModelFolderError: if the folder is not packed or damaged, or the new graph gives other answers than the old one did.
+        RatecastError: if it gives other answers than the network in torch.
         BackboneError: if the backbone cannot be found, or is not the one that the adapter was trained on.
         OutputError: if ``out`` holds something else or cannot be written.
     """
@@ -100,15 +102,15 @@ def unpack(folder: str | Path, out: str | Path, *, backbone: str | None = None) 
     return derive(source, Path(out), {graph.name: make})
 
 
-def _check_same(graph: OnnxGraph, answers: Sequence[Sequence[float]], source: Path) -> None:
+def _check_same(graph: OnnxGraph, packed: Mapping[str, Any], source: Path) -> None:
     """Compare what a graph that was made again says with what the old one said.
 
     Raises:
         ModelFolderError: if a probability differs by more than 1e-4.
     """
-    expected: FloatArray = np.asarray(answers, dtype=np.float64)
-    difference = float(np.abs(graph.probabilities(_PROBES) - expected).max())
-    if difference > AGREEMENT:
+    expected: FloatArray = np.asarray(packed["probabilities"], dtype=np.float64)
+    difference = float(np.abs(graph.probabilities(packed["texts"]) - expected).max())
+    if not difference <= AGREEMENT:
         raise ModelFolderError(
             f"the network made again from {source} gives other probabilities than the one that was left out: they differ by "
             f"{difference:.2g}, expected at most {AGREEMENT:g}; use the versions of torch and transformers of then"

@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -47,13 +47,13 @@ class Origin:
 
     @property
     def sha256(self) -> str | None:
-        """SHA-256 of the file with the weights; None where they are not in one file, or not downloaded yet."""
+        """SHA-256 of the file with the weights; None where they are not in one file, or not in a folder of the user's."""
         folder = Path(self.place)
-        files = sorted(folder.glob(self.gguf_file or "*.safetensors")) if folder.is_dir() else _downloaded(self.place)
-        if len(files) != 1:
-            return None
-        with files[0].open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _sha256_of_one(sorted(folder.glob(self.gguf_file or "*.safetensors")) if folder.is_dir() else [])
+
+    def loaded_sha256(self) -> str | None:
+        """The same once the model is loaded, so that what was downloaded for that is there too."""
+        return self.sha256 if Path(self.place).is_dir() else _sha256_of_one(_downloaded(self.place))
 
 
 def find_backbone(name: str) -> Origin:
@@ -187,6 +187,13 @@ def quiet(transformers: Any, origin: Origin | None = None) -> Iterator[None]:
 def _gguf_architecture(place: str, file: str, _size: int, _changed_ns: int) -> Any:
     """Read once for each state of a file: transformers 5.23 takes 8 s for SmolLM2, with its dictionary."""
     return require("transformers", "train", "loading a backbone").AutoConfig.from_pretrained(place, gguf_file=file)
+
+
+def _sha256_of_one(files: Sequence[Path]) -> str | None:
+    if len(files) != 1:
+        return None
+    with files[0].open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _downloaded(name: str) -> list[Path]:

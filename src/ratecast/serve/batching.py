@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -42,7 +43,7 @@ class Job:
     Attributes:
         size: bytes of all its texts.
         costs: what predicting each review costs, in bytes of text that are read, shape ``(review,)``.
-        deadline: when the answer is of no use any more, on the clock of `time.monotonic`.
+        deadline: when the answer is of no use any more, on the clock of `time.monotonic`; infinite for a part of a longer work.
         found: predictions so far, in the order of the reviews.
         batches: those in which they were predicted.
         left: cost of the reviews that are not predicted yet.
@@ -109,10 +110,17 @@ class Batcher:
     def submit(self, served: Served, reviews: Sequence[Review], deadline_ms: float | None = None) -> Job:
         """Put reviews into the line; to be called on the event loop that the answer is awaited on.
 
+        Args:
+            served: what predicts them.
+            reviews: the reviews.
+            deadline_ms: how long the answer is of use; the service's own limit at most, and by default. Infinite for a part of
+                a longer work, which others need not wait for: it gives way after a piece.
+
         Raises:
             Fault: 503 if too much waits already, or so much that the deadline would pass.
         """
-        seconds = min(deadline_ms or self._limits.deadline_ms, self._limits.deadline_ms) / 1000
+        is_part = deadline_ms == math.inf
+        seconds = math.inf if is_part else min(deadline_ms or self._limits.deadline_ms, self._limits.deadline_ms) / 1000
         sizes = [review_size(review) for review in reviews]
         job = Job(
             served=served,
@@ -176,6 +184,9 @@ class Batcher:
         if not self._open:  # where nothing waits any request is taken: only trying shows how long it takes
             return
         ahead = sum(left * served.seconds_per_byte for served, left in self._left.items())
+        for job in self._open:
+            if job.deadline == math.inf:  # the rest of it goes behind whatever comes
+                ahead -= max(0, job.left - self._batching.piece_bytes) * job.served.seconds_per_byte
         if self._size + size > self._limits.max_queue_bytes:
             raise Fault.overloaded("too many reviews are waiting", ahead)
         if ahead + own_seconds > 0.8 * seconds:  # the estimate may be wrong by a fifth

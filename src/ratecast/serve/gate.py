@@ -97,8 +97,8 @@ class Gate:
                 self._check_sender(scope["path"], headers, state)
                 self._check_length(scope, headers)
                 body = await self._read(scope["path"], receive)
-                if self._log_bodies and body:
-                    state["log"]["body"] = redacted(body)
+                if self._log_bodies and body and scope["path"] not in OPEN_PATHS:  # which anybody may send bodies to
+                    state["body"] = redacted(body)
             except Fault as fault:
                 await _refuse(fault, scope["path"], request_id, answer)
             else:
@@ -207,6 +207,7 @@ class Gate:
         told = {"request_id": state["request_id"], "method": scope["method"], "path": scope["path"], "status": status}
         told |= {"ms": round(1000 * seconds, 1), "key": key, **state["log"]}
         told |= {} if state["trace"].id is None else {"trace_id": state["trace"].id}
+        told |= {"body": state["body"]} if "body" in state else {}  # never in a trace
         _LOG.info("request", extra={FIELDS: told})
 
 

@@ -26,12 +26,15 @@ def _moment(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError("expected a time as a string, such as 2026-01-31T12:00:00Z")  # noqa: TRY004 - pydantic's way to refuse
     try:
+        if _DAY.match(value) is None:  # else a long number might be one
+            raise ValueError
         time = datetime.fromisoformat(value.upper())
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ValueError("expected a time of ISO 8601, such as 2026-01-31 or 2026-01-31T12:00:00Z") from None
 
 
+_DAY: Final = re.compile(r"\d{4}-")
 _PATTERN: Final = {"pattern": r"^[^\u0000-\u0008\u000e-\u001f\u007f]*$"}
 """The same in the description, as far as JSON can hold it; pydantic's own check would not say which character it is."""
 Text = Annotated[str, Field(json_schema_extra={**_PATTERN}), AfterValidator(_printable)]

@@ -1,28 +1,33 @@
 """Bodies of requests for the log, without what tells who somebody is."""
 
 import json
+import math
 import re
+import unicodedata
 from typing import Any, Final
 
 _MOST_BYTES: Final = 64_000
 _MOST_MEMBERS: Final = 20
 _MOST_CHARACTERS: Final = 2_000
-_PRIVATE: Final = frozenset({"user", "route_by"})
+_PRIVATE: Final = frozenset({"user", "route_by", "reviewer"})
 """Members that name somebody, whatever stands in them."""
+_OURS: Final = frozenset({"prediction_id", "model", "version", "time"})
+"""Members that name what the service made, or a moment: their long numbers are kept."""
+_LEAST_PRIVATE_NUMBER: Final = 10**6
 _PATTERNS: Final = (
-    (re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE), "[address]"),
-    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*"), "[mail]"),
-    (re.compile(r"(?<!\w)@\w{2,}"), "[account]"),
-    (re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), "[account]"),  # IBAN, ISO 13616
-    (re.compile(r"\+?\d(?:[ ().\-/:]{0,2}\d){6,}"), "[number]"),  # of telephones, cards, passports, orders; and dates
+    (re.compile(r"(?:https?://|www\.)\S+|\b[\w-]{1,64}(?:\.[\w-]{1,64}){0,3}\.[a-z]{2,12}/\S*", re.IGNORECASE), "[address]"),
+    (re.compile(r"(?<![\w.+'-])[\w.+'-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})*"), "[mail]"),
+    (re.compile(r"(?<!\w)@[\w.]{2,64}"), "[account]"),
+    (re.compile(r"\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?\b", re.IGNORECASE), "[account]"),  # IBAN, ISO 13616
+    (re.compile(r"\+?\d(?:[\W_]{0,3}\d){6,40}"), "[number]"),  # of telephones, cards, passports, orders; and dates
 )
 
 
 def redacted(body: bytes) -> Any:
     """What a body of JSON says, with what looks like personal data replaced, and shortened; for others only their size.
 
-    Mail and web addresses, names of accounts, and numbers of seven digits or more are replaced, and all of the members "user"
-    and "route_by". Names and places in a text are not recognised.
+    Mail and web addresses, names of accounts, and numbers of seven digits or more are replaced, and all of the members "user",
+    "reviewer" and "route_by". Names and places in a text are not recognised.
 
     Example:
         >>> redacted(b'{"reviews": [{"text": "Call me: +44 20 7946 0958 or jo@example.org", "user": "jo"}]}')
@@ -31,24 +36,34 @@ def redacted(body: bytes) -> Any:
     if len(body) > _MOST_BYTES:
         return f"[{len(body)} bytes]"
     try:
-        return _without(json.loads(body))
+        return _without(json.loads(body, parse_constant=str))
     except (ValueError, RecursionError):
         return f"[{len(body)} bytes, no JSON]"
 
 
 def _without(value: Any) -> Any:
     if isinstance(value, dict):
-        members = list(value.items())[:_MOST_MEMBERS]
-        return {_text(name): f"[{name}]" if name in _PRIVATE else _without(member) for name, member in members}
+        found = {_text(name): _member(name, member) for name, member in list(value.items())[:_MOST_MEMBERS]}
+        return found | ({"[more]": len(value) - _MOST_MEMBERS} if len(value) > _MOST_MEMBERS else {})
     if isinstance(value, list):
         more = [f"[{len(value) - _MOST_MEMBERS} more]"] if len(value) > _MOST_MEMBERS else []
         return [_without(member) for member in value[:_MOST_MEMBERS]] + more
     if isinstance(value, str):
         return _text(value)
-    return "[number]" if isinstance(value, int) and abs(value) >= 10**6 else value
+    if isinstance(value, int | float) and not abs(value) < _LEAST_PRIVATE_NUMBER:
+        return "[number]" if math.isfinite(value) else str(value)  # JSON has no infinity
+    return value
+
+
+def _member(name: str, value: Any) -> Any:
+    if name.casefold() in _PRIVATE:
+        return f"[{name.casefold()}]"
+    return value[:_MOST_CHARACTERS] if name in _OURS and isinstance(value, str) else _without(value)
 
 
 def _text(text: str) -> str:
+    """The text, shortened first, so that no pattern has much to look through."""
+    shown = unicodedata.normalize("NFKC", text[:_MOST_CHARACTERS])
     for pattern, name in _PATTERNS:
-        text = pattern.sub(name, text)
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}[{len(text) - _MOST_CHARACTERS} more]"
+        shown = pattern.sub(name, shown)
+    return shown if len(text) <= _MOST_CHARACTERS else f"{shown}[{len(text) - _MOST_CHARACTERS} more]"

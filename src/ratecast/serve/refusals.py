@@ -67,7 +67,7 @@ async def _show_fault(request: Request, error: Exception) -> Response:
 
 async def _show_invalid(request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    if _BINARY in request.headers:
+    if _BINARY in request.headers and speaks_open_inference(request.url.path):
         return _fault_response(request, Fault(400, "binary_tensors", "tensors are taken as JSON alone: set binary_data=False"))
     if any(one["type"] == "json_invalid" for one in found):
         return _fault_response(request, Fault(400, "not_json", f"the body is no JSON: {found[0]['ctx']['error']}"))

@@ -1,6 +1,7 @@
 """What the routes work with: the models, and predicting with them for a request."""
 
 import asyncio
+import math
 import random
 import secrets
 import time
@@ -12,6 +13,7 @@ from fastapi import Request
 
 from ratecast.config import ServeConfig
 from ratecast.records import Prediction, Review
+from ratecast.scale import RatingScale
 from ratecast.serve.answered import Answered
 from ratecast.serve.batching import Batcher, Job
 from ratecast.serve.faults import Fault
@@ -82,9 +84,7 @@ class Service:
         models = self.models
         served = models.choose(model, version, self._route_key(request, route_by))
         check_size(reviews, self.config)
-        for review in reviews:
-            if review.rating is not None:
-                check_rating(review.rating, [served])
+        _check_ratings(reviews, served)
         self.count_reviews(request, len(reviews))
         try:
             job = self.batcher.submit(served, reviews, deadline_ms)
@@ -110,31 +110,31 @@ class Service:
         return answered
 
     async def answer_in_turn(self, served: Served, reviews: Sequence[Review]) -> list[Prediction]:
-        """Predict a few reviews of a longer work that has no deadline: where too much waits, they wait until it is less.
+        """Predict a part of a longer work that has no deadline: where too much waits, it waits until that is less.
 
         Args:
             served: the version that predicts.
-            reviews: a part of the work, small enough that others can wait for it.
+            reviews: the part; requests do not wait for all of it.
 
         Raises:
-            Fault: 503 or 504 if too much waited for a minute, 503 if the service is being stopped.
+            Fault: 503 if there was no room for a minute, or the service is being stopped.
         """
         end = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                job = self.batcher.submit(served, reviews)
-                try:
-                    found = await job.answer
-                except BaseException:
-                    self.batcher.cancel(job)
-                    raise
+                job = self.batcher.submit(served, reviews, math.inf)
+                break
             except Fault:
                 if self.is_leaving or time.monotonic() > end:
                     raise
                 await asyncio.sleep(_ROOM_SECONDS)
-            else:
-                self.metrics.reviews.labels(served.name, served.version).inc(len(reviews))
-                return found
+        try:
+            found = await job.answer
+        except BaseException:
+            self.batcher.cancel(job)
+            raise
+        self.metrics.reviews.labels(served.name, served.version).inc(len(reviews))
+        return found
 
     def count_reviews(self, request: Request, count: int) -> None:
         """Count reviews against the limit of the key that sends them.
@@ -150,7 +150,9 @@ class Service:
         Raises:
             Fault: 409 if it lies on no model's scale.
         """
-        check_rating(rating, self.models.principal())
+        scales = [served.predictor.scale for served in self.models.principal()]
+        if not any(_holds(scale, rating) for scale in scales):
+            raise _outside(f"expected a rating from {' or '.join(dict.fromkeys(map(_span, scales)))}, found {rating:g}")
 
     def check_ready(self) -> None:
         """See whether requests should be sent here.
@@ -197,16 +199,29 @@ async def _finished(request: Request, job: Job) -> list[Prediction]:
     raise Fault.too_late()
 
 
-def check_rating(rating: float, models: Sequence[Served]) -> None:
-    """See whether a rating can be that of a review, for one of some models.
+def _check_ratings(reviews: Sequence[Review], served: Served) -> None:
+    """See whether the ratings that reviews came with can be on a model's scale.
 
     Raises:
-        Fault: 409 if it lies on the scale of none.
+        Fault: 409 if one cannot.
     """
-    scales = [served.predictor.scale for served in models]
-    if not any(scale.low <= rating <= scale.high for scale in scales):
-        known = " or ".join(dict.fromkeys(f"{scale.low:g} to {scale.high:g}" for scale in scales))
-        raise Fault(409, "rating_outside", f"expected a rating from {known}, found {rating:g}")
+    scale = served.predictor.scale
+    for row, review in enumerate(reviews):
+        if review.rating is not None and not _holds(scale, review.rating):
+            raise _outside(f"review {row} came with the rating {review.rating:g}; expected one from {_span(scale)}")
+
+
+def _holds(scale: RatingScale, rating: float) -> bool:
+    """Whether a rating may be on a scale; the ends of a continuous one are only the outermost that was seen."""
+    return scale.is_continuous or scale.low <= rating <= scale.high
+
+
+def _span(scale: RatingScale) -> str:
+    return f"{scale.low:g} to {scale.high:g}"
+
+
+def _outside(message: str) -> Fault:
+    return Fault(409, "rating_outside", message)
 
 
 def check_size(reviews: Sequence[Review], config: ServeConfig) -> None:

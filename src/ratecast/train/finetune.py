@@ -100,9 +100,10 @@ def finetune(
 
 
 def estimated_seconds(parts: dict[str, Reviews], scale: RatingScale, run: Run) -> float:
-    """How long `finetune` is going to take without a limit, by this machine's speed, which takes seconds to measure.
+    """How long `finetune` is going to take without a limit, by this machine's speed.
 
-    Random numbers that are drawn later do not depend on it.
+    To find out takes as long as loading the backbone and tokenising the reviews. Random numbers that are drawn later do not
+    depend on it.
 
     Args:
         parts: the reviews under "train" and "validation".

@@ -1,5 +1,6 @@
 """Models without their graph, and the graph made again."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from ratecast.errors import BackboneError, ModelFolderError
 from ratecast.model.adapters import AdapterBank, load_adapter
 from ratecast.model.graph import GRAPH_FILE
 from ratecast.model.pack import pack, unpack
+from ratecast.model.store import MANIFEST, write_json
 from ratecast.progress import SilentReporter
 
 pytestmark = pytest.mark.slow
@@ -73,7 +75,7 @@ def test_a_packed_model_is_read_by_torch_and_packed_in_its_own_place(model: Path
 
 
 def test_another_backbone_and_other_answers_are_refused(
-    model: Path, tmp_path: Path, backbone_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, backbone_of: Callable[[str], Path]
 ) -> None:
     packed = tmp_path / "packed"
     pack(model, packed)
@@ -82,7 +84,10 @@ def test_another_backbone_and_other_answers_are_refused(
     save_file({name: value + 1e-3 for name, value in weights.items()}, other / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BackboneError, match="belongs to the backbone"):
         unpack(packed, tmp_path / "whole", backbone=str(other))
-    monkeypatch.setattr("ratecast.model.pack._PROBES", ("something else",) * 7)
+    manifest = json.loads((packed / MANIFEST).read_text(encoding="utf-8"))
+    (graph,) = (part for part in manifest["components"] if part["kind"] == "onnx")
+    graph["settings"]["packed"]["texts"][0] = "something else"
+    write_json(packed / MANIFEST, manifest)
     with pytest.raises(ModelFolderError, match=r"gives other probabilities .* use the versions of torch"):
         unpack(packed, tmp_path / "whole")
     assert not (tmp_path / "whole").exists()

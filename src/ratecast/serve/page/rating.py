@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import re
 import tempfile
 import uuid
@@ -18,6 +19,7 @@ from ratecast.data.write import write_table
 from ratecast.errors import DataError
 from ratecast.predict import Predictor, with_predictions
 from ratecast.records import Prediction, Predictions, Review, Reviews
+from ratecast.serve.batching import review_size
 from ratecast.serve.page.served import Served
 from ratecast.store import Store, StoredPrediction
 
@@ -26,8 +28,8 @@ MOST_ROWS: Final = 20_000
 SHOWN_ROWS: Final = 500
 """Reviews that the page shows; the download has all."""
 _PIECE_ROWS: Final = 64
-_PIECE_CHARACTERS: Final = 16_000
-"""What is rated at once: little enough that the bar moves, and that a service with much to do answers within its time."""
+_PIECE_BYTES: Final = 16_000
+"""What is rated at once: little enough that the bar moves."""
 _SHOWN_CHARACTERS: Final = 4_000
 _SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow")
 
@@ -112,8 +114,8 @@ def _check_size(reviews: Reviews, most_text_bytes: int) -> None:
             raise DataError(f"review {row + 1} has {size:,} bytes; expected at most {most_text_bytes:,}")
 
 
-async def rate(served: Served, upload: Upload, store: Store | None) -> AsyncIterator[dict[str, Any]]:
-    """Rate reviews; gives ``{"done", "total"}`` after each piece, and in the end ``{"result"}``.
+async def rate(served: Served, upload: Upload, store: Store | None) -> AsyncIterator[bytes]:
+    """Rate reviews; gives lines of JSON: ``{"done", "total"}`` after each piece, and in the end ``{"result"}``.
 
     Args:
         served: the model.
@@ -123,24 +125,29 @@ async def rate(served: Served, upload: Upload, store: Store | None) -> AsyncIter
     found: list[Prediction] = []
     for piece in _pieces(upload.reviews):
         found += await served.predict(piece)
-        yield {"done": len(found), "total": len(upload.reviews)}
+        yield line({"done": len(found), "total": len(upload.reviews)})
     # In a thread: of 20,000 reviews this takes a second, in which others would get no answer.
-    yield {"result": await asyncio.to_thread(_finish, served, upload, found, store)}
+    yield await asyncio.to_thread(_finish, served, upload, found, store)
+
+
+def line(content: dict[str, Any]) -> bytes:
+    """A line of JSON."""
+    return json.dumps(content).encode() + b"\n"
 
 
 def _pieces(reviews: Sequence[Review]) -> Iterator[Sequence[Review]]:
-    """The reviews in pieces of at least one and otherwise up to a number of rows and characters."""
+    """The reviews in pieces of at least one and otherwise up to a number of rows and bytes."""
     start = size = 0
     for row, review in enumerate(reviews):
-        size += len(review.text)
-        if row > start and (size > _PIECE_CHARACTERS or row - start == _PIECE_ROWS):
+        size += review_size(review)
+        if row > start and (size > _PIECE_BYTES or row - start == _PIECE_ROWS):
             yield reviews[start:row]
-            start, size = row, len(review.text)
+            start, size = row, review_size(review)
     yield reviews[start:]
 
 
-def _finish(served: Served, upload: Upload, found: Sequence[Prediction], store: Store | None) -> dict[str, Any]:
-    """Keep the predictions, and make what the page shows and offers for download."""
+def _finish(served: Served, upload: Upload, found: Sequence[Prediction], store: Store | None) -> bytes:
+    """Keep the predictions, and make the line with what the page shows and offers for download."""
     ids = [uuid.uuid4().hex for _ in found]
     rated = list(zip(upload.reviews, found, ids, strict=True))
     if store is not None:
@@ -151,7 +158,7 @@ def _finish(served: Served, upload: Upload, found: Sequence[Prediction], store: 
             ]
         )
     predictions = Predictions.from_predictions(found, served.predictor.scale)
-    return {
+    result = {
         "reviews": [_shown(*one, is_kept=store is not None) for one in rated[:SHOWN_ROWS]],
         "total": len(found),
         "mean": float(predictions.rating.mean()),
@@ -160,6 +167,7 @@ def _finish(served: Served, upload: Upload, found: Sequence[Prediction], store: 
         "kept": store is not None,
         "file": {"name": upload.result_name, "base64": _file(upload, predictions)},
     }
+    return line({"result": result})
 
 
 def _shown(review: Review, prediction: Prediction, name: str, *, is_kept: bool) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Routes of the page. What it shows it asks from ``/page/...``, so that these can be guarded while the page itself is open."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
@@ -15,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from ratecast.errors import DataError, RatecastError, StoreUnavailableError, UnknownPredictionError
 from ratecast.serve.faults import Fault
-from ratecast.serve.page.rating import MOST_ROWS, Upload, rate, read_pasted, read_upload
+from ratecast.serve.page.rating import MOST_ROWS, Upload, line, rate, read_pasted, read_upload
 from ratecast.serve.page.served import Served
 from ratecast.store import Decision, Store
 
@@ -231,11 +230,12 @@ def _find(models: Iterable[Served], name: str) -> Served:
     return found[name]
 
 
-async def _lines(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The lines, and in place of the last one what went wrong."""
     try:
         async for piece in pieces:
-            yield json.dumps(piece).encode() + b"\n"
+            yield piece
     except (RatecastError, Fault) as error:
-        yield json.dumps({"error": str(error)}).encode() + b"\n"
+        yield line({"error": str(error)})
     except OSError as error:
-        yield json.dumps({"error": _no_file(error)}).encode() + b"\n"
+        yield line({"error": _no_file(error)})
