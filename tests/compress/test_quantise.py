@@ -1,6 +1,7 @@
 """Networks of fewer bits."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,21 @@ def test_the_exact_graph_is_used_where_the_smaller_one_answers_otherwise(source:
     with pytest.warns(UserWarning, match=r"differ by 0\.[45]\d*, expected at most .* the exact network is used"):
         graph = OnnxGraph.load(tmp_path / "small", component, 5)
     np.testing.assert_array_equal(graph.probabilities(TEXTS), graph_of(source)[0].probabilities(TEXTS))
+
+
+def test_the_exact_graph_is_used_where_the_smaller_one_cannot_be_computed(source: Path, tmp_path: Path) -> None:
+    quantise(source, TEXTS, out=tmp_path / "small", keep_exact=True)
+    graph = onnx.load(tmp_path / "small" / GRAPH_FILE)
+    graph.graph.node[len(graph.graph.node) // 2].op_type = "NoSuchOperator"  # as one that a processor has no kernel for
+    onnx.save(graph, tmp_path / "small" / GRAPH_FILE)
+    component = next(part for part in read_manifest(tmp_path / "small").components if part.kind == "onnx")
+    with pytest.warns(UserWarning, match=r"cannot be computed on this processor .* the exact network is used"):
+        found = OnnxGraph.load(tmp_path / "small", component, 5)
+    np.testing.assert_array_equal(found.probabilities(TEXTS), graph_of(source)[0].probabilities(TEXTS))
+    (tmp_path / "small" / EXACT_FILE).unlink()
+    without = replace(component, files={file: value for file, value in component.files.items() if file != EXACT_FILE})
+    with pytest.raises(ModelFolderError, match="cannot be computed on this processor"):
+        OnnxGraph.load(tmp_path / "small", without, 5)
 
 
 def test_without_the_exact_graph_the_folder_is_refused(source: Path, tmp_path: Path) -> None:

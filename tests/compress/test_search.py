@@ -12,11 +12,13 @@ import pytest
 
 from interruption import StoppedError
 from ratecast.assess import MODEL_NAME
-from ratecast.compress import compress
-from ratecast.compress.candidates import candidate_at, set_apart
+from ratecast.compress import compress, quantise
+from ratecast.compress.candidates import candidate_at, quantised, set_apart
 from ratecast.config import CompressConfig
 from ratecast.errors import ConfigError, ModelFolderError, RatecastError
 from ratecast.evaluate.contest import TEACHER
+from ratecast.model.graph import OnnxGraph
+from ratecast.model.reference import EXACT_FILE
 from ratecast.model.store import read_manifest
 from ratecast.predict import Predictor, load
 from ratecast.progress import Advance, SilentReporter
@@ -143,6 +145,24 @@ def test_deterministic_tries_no_integers(tiny_model: Path, tiny_reviews: Rated, 
     found = json.loads((small.folder / "frontier.json").read_text())
     assert not any("int8" in member["name"] for member in found["members"])
     assert small.blend.members  # the most accurate, whatever it takes
+
+
+def test_deterministic_refuses_a_model_of_integers(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
+    quantise(tiny_model, tiny_reviews[0], out=tmp_path / "int8")
+    with pytest.raises(ConfigError, match="was quantised, so that its answers depend on the processor"):
+        compressed(tmp_path / "int8", tiny_reviews, tmp_path / "small", deterministic=True, target_ms=1e6)
+
+
+def test_a_model_of_integers_can_keep_the_exact_network(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_model)
+    part = next(part for part in manifest.components if part.kind == "onnx")
+    source = set_apart(tiny_model, part, manifest.scale, tmp_path / "whole", name=part.name)
+    made = quantised(source, tiny_reviews[0], tmp_path / "int8", keep_exact=True)
+    assert EXACT_FILE in made.component.files
+    (tmp_path / "written").mkdir()
+    written = made.write(tmp_path / "written", prefix="first.")
+    assert f"first.{EXACT_FILE}" in written.files
+    OnnxGraph.load(tmp_path / "written", written, len(manifest.scale))
 
 
 def test_two_networks_in_one_folder(tiny_model: Path, tmp_path: Path) -> None:

@@ -110,9 +110,8 @@ def traced(collector: Collector, linear_model: Path, tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("traced")
     key = add_key(folder / "keys.toml", "shop")
     url = f"http://127.0.0.1:{collector.server_port}"
-    flags: tuple[str | Path, ...] = ("--trace-endpoint", url, "--store", folder, "--keys", folder / "keys.toml", "--batch-bytes", "1000")
-    flags += ("--log-bodies",)  # which is for the log alone
-    with serving(linear_model, *flags, OTEL_BSP_SCHEDULE_DELAY="500") as running:
+    flags = ("--trace-endpoint", url, "--store", folder, "--keys", folder / "keys.toml", "--batch-bytes", "1000")
+    with serving(linear_model, *flags, "--log-bodies", OTEL_BSP_SCHEDULE_DELAY="500") as running:
         running.client.headers["authorization"] = f"Bearer {key}"
         yield running
 

@@ -94,13 +94,13 @@ def candidate_at(place: Path, name: str) -> Candidate:
     return Candidate(folder=place, component=replace(manifest.components[0], name=name), scale=manifest.scale)
 
 
-def quantised(source: Candidate, texts: Sequence[str], place: Path) -> Candidate:
-    """The same network with 8-bit integers.
+def quantised(source: Candidate, texts: Sequence[str], place: Path, *, keep_exact: bool = False) -> Candidate:
+    """The same network with 8-bit integers, and the exact one beside it where that is to be kept.
 
     Raises:
         RatecastError: if its answers differ too much.
     """
-    quantise(source.folder, texts, out=place)
+    quantise(source.folder, texts, out=place, keep_exact=keep_exact)
     return candidate_at(place, f"{source.name}-{QUANTISED}")
 
 

@@ -29,6 +29,7 @@ from ratecast.files import check_working_folder, working_folder
 from ratecast.job import Job, working_place
 from ratecast.members import fit_linear
 from ratecast.model.graph import OnnxGraph
+from ratecast.model.reference import REFERENCE_FILE
 from ratecast.model.restore import check_restorable
 from ratecast.model.static import STATIC
 from ratecast.model.store import check_target
@@ -219,6 +220,11 @@ class _Search:
         """A component of the model by itself."""
         manifest = self._teacher.predictor.manifest
         part = manifest.component(name)
+        if self._config.deterministic and any(file.endswith(REFERENCE_FILE) for file in part.files):
+            raise ConfigError(
+                f"the model {self._teacher.folder} was quantised, so that its answers depend on the processor; leave "
+                "--deterministic out, or give the model that it was made from"
+            )
         return self._made(name, lambda place: set_apart(self._teacher.folder, part, manifest.scale, place, name=name))
 
     def _variants(self, source: Candidate) -> Iterator[Candidate]:
@@ -226,9 +232,9 @@ class _Search:
         sources = [source]
         if not self._config.deterministic:
             try:
-                texts = self._job.parts["train"].joined()
+                texts, keep_exact = self._job.parts["train"].joined(), self._config.keep_exact
                 name = f"{source.name}-{QUANTISED}"
-                sources.append(self._made(name, lambda place: quantised(source, texts, place)))
+                sources.append(self._made(name, lambda place: quantised(source, texts, place, keep_exact=keep_exact)))
             except RatecastError as error:
                 self._job.reporter.tell(f"{source.name} with 8-bit integers is left out: {error}")
         for one in sources:

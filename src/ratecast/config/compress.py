@@ -32,6 +32,9 @@ class CompressConfig(Settings):
     deterministic: bool = False
     """Whether only what gives the same answers on every processor, but for rounding, is tried: no network is made one of 8-bit
     integers."""
+    keep_exact: bool = False
+    """Whether the exact network is kept beside one of 8-bit integers, to fall back on where a processor answers otherwise.
+    Without it such a model is refused there."""
     unlabelled: str | None = None
     """A further table, file, folder or pattern, of reviews without ratings: the model rates them, and the smaller ones learn
     from that."""

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ratecast.errors import ModelFolderError
+from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.model.reference import EXACT_FILE, REFERENCE_FILE, Reference
 from ratecast.model.session import create_session
 from ratecast.model.store import Component
@@ -99,33 +99,41 @@ class OnnxGraph:
         prefix = component.settings.get(PREFIX, "")
         encoder = TextEncoder.load(folder / f"{prefix}{TOKENIZER_FILE}", settings)
         pooling = folder / f"{prefix}{POOLING_FILE}"
-        graph = cls(
-            folder / f"{prefix}{GRAPH_FILE}",
-            encoder,
-            levels,
-            threads=threads,
-            pooling=pooling if pooling.name in component.files else None,
-            device=device,
-        )
-        if f"{prefix}{REFERENCE_FILE}" in component.files:
-            graph._check(folder, component, lambda path: create_session(path, threads, device))
-        return graph
 
-    def _check(self, folder: Path, component: Component, session_of: Callable[[Path], Any]) -> None:
-        """Compute with the exact graph if the smaller one gives other answers here than where it was made."""
-        prefix = component.settings.get(PREFIX, "")
+        def load(file: str) -> "OnnxGraph":
+            return cls(
+                folder / f"{prefix}{file}",
+                encoder,
+                levels,
+                threads=threads,
+                pooling=pooling if pooling.name in component.files else None,
+                device=device,
+            )
+
+        if f"{prefix}{REFERENCE_FILE}" not in component.files:
+            return load(GRAPH_FILE)
         reference = Reference.load(folder / f"{prefix}{REFERENCE_FILE}")
-        difference = reference.difference(self._session)
-        if difference <= reference.tolerance:
-            return
-        told = (
-            f"the quantised network in {folder} gives other answers on this processor: they differ by {difference:.2g}, "
-            f"expected at most {reference.tolerance:.2g}"
-        )
+        try:
+            graph = load(GRAPH_FILE)
+            if (told := graph.mismatch(reference)) is None:
+                return graph
+        except ConfigError:  # the device cannot be used, whichever network it is
+            raise
+        except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class of their own
+            told = f"cannot be computed on this processor ({' '.join(str(error).split())[:300]})"
         if f"{prefix}{EXACT_FILE}" not in component.files:
-            raise ModelFolderError(f"{told}; use the model that it was made from, or quantise that one here")
-        warnings.warn(f"{told}; the exact network is used, which is slower", stacklevel=3)
-        self._session = session_of(folder / f"{prefix}{EXACT_FILE}")
+            raise ModelFolderError(
+                f"the quantised network in {folder} {told}; use the model that it was made from, or quantise that one here"
+            )
+        warnings.warn(f"the quantised network in {folder} {told}; the exact network is used, which is slower", stacklevel=2)
+        return load(EXACT_FILE)
+
+    def mismatch(self, reference: Reference) -> str | None:
+        """What to say where it gives other answers than the exact network; None where it does not."""
+        difference, most = reference.difference(self._session), reference.tolerance
+        if difference <= most:
+            return None
+        return f"gives other answers on this processor: they differ by {difference:.2g}, expected at most {most:.2g}"
 
     def probabilities(self, texts: Sequence[str], reporter: Reporter | None = None) -> FloatArray:
         """Level probabilities of each text, shape ``(text, level)``."""
