@@ -1,10 +1,13 @@
 """How long work tells what it is doing: nothing below the command line prints; it tells a `Reporter`."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
+_LINE_SECONDS: Final = 60.0
+"""Time between two lines where no bar can be drawn."""
 Advance = Callable[[int, str], None]
 """Called with the number of units done since the last call and a short note that is shown beside the bar."""
 
@@ -31,6 +34,26 @@ class SilentReporter:
         yield lambda units, note: None
 
 
+class _Lines:
+    """Tells once a minute how far some work is."""
+
+    def __init__(self, task: str, total: int, tell: Callable[[str], None]) -> None:
+        self._task, self._total, self._tell = task, total, tell
+        self._started = self._told = time.monotonic()
+        self._done = 0
+
+    def advance(self, units: int, note: str) -> None:
+        """Take account of what is done."""
+        self._done += units
+        now = time.monotonic()
+        if now - self._told < _LINE_SECONDS or not 0 < self._done < self._total:
+            return
+        self._told = now
+        left = (now - self._started) * (self._total - self._done) / self._done
+        more = f", {note}" if note else ""
+        self._tell(f"{self._task}: {100 * self._done // self._total} %, about {max(1, round(left / 60))} min left{more}")
+
+
 class ConsoleReporter:
     """Shows messages and progress bars on standard error."""
 
@@ -48,11 +71,11 @@ class ConsoleReporter:
 
     @contextmanager
     def track(self, task: str, total: int) -> Iterator[Advance]:
-        """Show a bar that disappears when done; without a terminal, nothing is drawn."""
+        """Show a bar that disappears when done; without a terminal a line now and then, of work that takes long."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         if not self._console.is_terminal:  # Rich would leave an empty line for each bar
-            yield lambda units, note: None
+            yield _Lines(task, total, self.tell).advance
             return
         columns = (
             TextColumn("{task.description}"),

@@ -213,7 +213,7 @@ class _Scoring:
         with self._reporter.track("predicting", self._survey.rows) as advance:
             parts = self._left(set(_parts(settings.work)), advance)
             try:
-                for scored in self._scored(parts, settings, advance):
+                for scored in self._scored(parts, settings, _with_speed(advance)):
                     self.replaced = scored.replaced
                     if scored.lacking and scored.lacking != self._lacking:
                         self._reporter.tell(scored.lacking)
@@ -265,6 +265,18 @@ class _Scoring:
                     waiting = []
         if waiting:
             yield _joined(waiting)
+
+
+def _with_speed(advance: Advance) -> Advance:
+    """Shows how many reviews a second it has been so far."""
+    started, done = time.monotonic(), 0
+
+    def go(units: int, note: str) -> None:
+        nonlocal done
+        done += units
+        advance(units, note or f"{done / max(time.monotonic() - started, 1e-3):,.0f} reviews/s")
+
+    return go
 
 
 class _Forward:
