@@ -65,7 +65,8 @@ def served(store: Store) -> Iterator[Callable[[Path], str]]:
 
 def _note(message: ConsoleMessage, problems: list[str]) -> None:
     """Keep what the browser finds wrong, such as what the page's security policy forbids; not that a request was refused."""
-    if message.type == "error" and "the server responded with a status" not in message.text:
+    expected = ("the server responded with a status", "net::ERR_INTERNET_DISCONNECTED")
+    if message.type == "error" and not any(words in message.text for words in expected):
         problems.append(message.text)
 
 
