@@ -23,14 +23,14 @@ def test_console_reporter_draws_no_bar_into_a_file(capsys: pytest.CaptureFixture
 
 
 def test_long_work_tells_how_far_it_is_in_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    moments = iter([0.0, 30.0, 61.0, 90.0, 122.0, 300.0])
+    moments = iter([0.0, 0.5, 30.0, 61.0, 90.0, 122.0, 300.0])
     monkeypatch.setattr("ratecast.progress.time.monotonic", lambda: next(moments))
     with ConsoleReporter().track("predicting", 1000) as advance:
-        for units in (100, 200, 100, 100, 500):
+        for units in (500, 50, 50, 50, 50, 300):
             advance(units, "12 reviews/s")
     assert capsys.readouterr().err.splitlines() == [
-        "predicting: 30 %, about 2 min left, 12 reviews/s",
-        "predicting: 50 %, about 2 min left, 12 reviews/s",
+        "predicting: 60 %, about 4 min left, 12 reviews/s",
+        "predicting: 70 %, about 3 min left, 12 reviews/s",
     ]
 
 

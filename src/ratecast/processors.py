@@ -20,16 +20,24 @@ def available_processors(groups: Path = _CONTROL_GROUPS) -> int:
 
 
 def _allowed(groups: Path) -> float:
-    """Processor time that this process's control group may take in each second; infinite without a limit."""
+    """Processor time that this process's control groups let it take in each second; infinite without a limit."""
+    found = math.inf
+    for group in (groups / _own_group(), *(groups / _own_group()).parents):  # the strictest of all that it is in
+        if (words := _words(group / "cpu.max")) and words[0] != "max":
+            found = min(found, int(words[0]) / int(words[1]))
+        if group == groups:
+            break
+    quota, period = (_words(groups / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period"))  # of version 1
+    return min(found, int(quota[0]) / int(period[0])) if quota and period and int(quota[0]) > 0 else found
+
+
+def _own_group() -> str:
+    """Where this process's control group of version 2 is below the root, which a container sees its own as."""
     try:
-        own = Path("/proc/self/cgroup").read_text(encoding="ascii").rpartition("::/")[2].strip()  # of version 2
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
-        own = ""
-    for file in (groups / own / "cpu.max", groups / "cpu.max"):  # a container may see its own group as the root
-        if (words := _words(file)) and words[0] != "max":
-            return int(words[0]) / int(words[1])
-    quota, period = (_words(groups / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
-    return int(quota[0]) / int(period[0]) if quota and period and int(quota[0]) > 0 else math.inf
+        return ""
+    return next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
 
 
 def _words(file: Path) -> list[str]:

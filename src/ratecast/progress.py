@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Protocol
 
+_FIRST_SECONDS: Final = 1.0
+"""What is done by then was done by an earlier run, and tells nothing of the speed."""
 _LINE_SECONDS: Final = 60.0
 """Time between two lines where no bar can be drawn."""
 Advance = Callable[[int, str], None]
@@ -40,16 +42,18 @@ class _Lines:
     def __init__(self, task: str, total: int, tell: Callable[[str], None]) -> None:
         self._task, self._total, self._tell = task, total, tell
         self._started = self._told = time.monotonic()
-        self._done = 0
+        self._done = self._before = 0
 
     def advance(self, units: int, note: str) -> None:
         """Take account of what is done."""
         self._done += units
         now = time.monotonic()
+        if now - self._started < _FIRST_SECONDS:
+            self._before = self._done
         if now - self._told < _LINE_SECONDS or not 0 < self._done < self._total:
             return
         self._told = now
-        left = (now - self._started) * (self._total - self._done) / self._done
+        left = (now - self._started) * (self._total - self._done) / max(1, self._done - self._before)
         more = f", {note}" if note else ""
         self._tell(f"{self._task}: {100 * self._done // self._total} %, about {max(1, round(left / 60))} min left{more}")
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,23 +34,31 @@ def test_the_migrations_make_the_schema(place: str) -> None:
 
 
 def test_a_database_of_the_first_schema_is_brought_to_the_newest(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(place)
+
+    def insert(name: str, moment: int) -> None:
+        columns = "id, time, model, version, shadow, rating, variance, probabilities, uncertain, surprising"
+        values = f"'{name}', {moment}, 'm', '1', false, 4, 0, '{{}}', false, false"
+        with database.writing() as connection:
+            connection.execute(text(f"INSERT INTO predictions ({columns}) VALUES ({values})"))
+
     with monkeypatch.context() as older:
         older.setattr("ratecast.store.upgrade.NEWEST", "0001")
-        database = Database(place)
         upgrade(database)
-        with database.writing() as connection:
-            columns = "id, time, model, version, shadow, rating, variance, probabilities, uncertain, surprising"
-            connection.execute(
-                text(f"INSERT INTO predictions ({columns}) VALUES ('old', 1, 'm', '1', false, 4, 0, '{{}}', false, false)")
-            )
-        database.close()
+        insert("old", 1)
     with Store.open(place) as store:
         found = store.history("old").prediction
         assert found.kept == found.time
         store.add_predictions([predicted("new")])
         assert store.flush()
-        assert store.delete_older_than(1).predictions == 1
+        insert("late", time.time_ns() // 1000)  # by a process that was started before
+        insert("latest but old", 1)
+        assert store.delete_older_than(1).predictions == 2
         assert store.has("new")
+        assert store.has("late")
+        late = store.history("late").prediction
+        assert late.kept == late.time
+    database.close()
 
 
 def test_it_is_told_once_and_costs_nothing_when_nothing_is_to_be_done(place: str, caplog: pytest.LogCaptureFixture) -> None:

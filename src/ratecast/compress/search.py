@@ -100,6 +100,12 @@ def compress(
     teacher = Teacher(Path(model), chosen.threads)
     if target.resolve() == teacher.folder.resolve():
         raise ConfigError(f"{target} is the model itself; give another folder for the smaller one")
+    parts = teacher.predictor.manifest.components
+    if chosen.deterministic and any(file.endswith(REFERENCE_FILE) for part in parts for file in part.files):
+        raise ConfigError(
+            f"the model {teacher.folder} was quantised, so that its answers depend on the processor: leave --deterministic "
+            "out, or give the model that it was made from"
+        )
     if teacher.predictor.cascade is not None:
         raise ConfigError(f"{model} is a cascade, which was compressed already; give the model that it was made from")
     job, division = prepare(source, teacher, chosen.for_student(STATIC), out=target, reporter=told, started=started)
@@ -220,11 +226,6 @@ class _Search:
         """A component of the model by itself."""
         manifest = self._teacher.predictor.manifest
         part = manifest.component(name)
-        if self._config.deterministic and any(file.endswith(REFERENCE_FILE) for file in part.files):
-            raise ConfigError(
-                f"the model {self._teacher.folder} was quantised, so that its answers depend on the processor; leave "
-                "--deterministic out, or give the model that it was made from"
-            )
         return self._made(name, lambda place: set_apart(self._teacher.folder, part, manifest.scale, place, name=name))
 
     def _variants(self, source: Candidate) -> Iterator[Candidate]:

@@ -117,7 +117,8 @@ class OnnxGraph:
             graph = load(GRAPH_FILE)
             if (told := graph.mismatch(reference)) is None:
                 return graph
-        except ConfigError:  # the device cannot be used, whichever network it is
+            del graph  # before the other one takes as much memory
+        except (ConfigError, MemoryError):  # of the device and the machine, whichever network it is
             raise
         except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class of their own
             told = f"cannot be computed on this processor ({' '.join(str(error).split())[:300]})"

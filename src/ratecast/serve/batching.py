@@ -265,8 +265,9 @@ class Batcher:
             if pieces and job.served is not pieces[0].job.served:
                 others.append(job)
                 continue
-            # A job alone in the line has nobody to make way for.
-            most = min(room, self._batching.piece_bytes) if self._line or later or pieces else room
+            # A job alone in the line has nobody to make way for; but a part of a longer work is kept short for who comes next.
+            is_cut = bool(self._line or later or pieces) or job.deadline == math.inf
+            most = min(room, self._batching.piece_bytes) if is_cut else room
             piece = _cut(job, most)
             pieces.append(piece)
             room -= piece.cost

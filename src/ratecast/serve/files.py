@@ -1,5 +1,6 @@
 """How many files, of which a connection is one, the system lets this process have."""
 
+import contextlib
 import logging
 from typing import Final
 
@@ -16,8 +17,10 @@ def possible_connections(wanted: int) -> int:
         return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted + _OTHERS:
-        soft = wanted + _OTHERS if hard == resource.RLIM_INFINITY else min(hard, wanted + _OTHERS)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        asked = wanted + _OTHERS if hard == resource.RLIM_INFINITY else min(hard, wanted + _OTHERS)
+        with contextlib.suppress(ValueError, OSError):  # as where there is a further limit that it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (asked, hard))
+            soft = asked
     if soft == resource.RLIM_INFINITY or soft >= wanted + _OTHERS:
         return wanted
     found = max(1, soft - _OTHERS)

@@ -25,6 +25,8 @@ _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/openapi.json", "/")
 """What is answered without a key; the page itself too, and its style and script, which ask for one."""
 _OPEN_FILES: Final = "/page/static/"
+_OPEN_BYTES: Final = 1024
+"""Largest body of a request that needs no key, and no body."""
 _PAGE: Final = "/page/"
 _PREDICTING: Final = re.compile(r"/v1/predict|/v2/models/[^/]+(?:/(versions)/[^/]+)?/infer")
 _HEADERS: Final = {
@@ -97,7 +99,7 @@ class Gate:
                 self._check_sender(scope["path"], headers, state)
                 self._check_length(scope, headers)
                 body = await self._read(scope["path"], receive)
-                if self._log_bodies and body and scope["path"] not in OPEN_PATHS:  # which anybody may send bodies to
+                if self._log_bodies and body and not _is_open(scope["path"]):  # what anybody may send
                     state["body"] = redacted(body)
             except Fault as fault:
                 await _refuse(fault, scope["path"], request_id, answer)
@@ -127,7 +129,7 @@ class Gate:
             return
         scheme, _, secret = headers.get("authorization", "").partition(" ")
         state["key"] = key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
-        if path in OPEN_PATHS or path.startswith(_OPEN_FILES):
+        if _is_open(path):
             return
         if key is None:
             raise Fault(401, "no_key", "expected a valid key as Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
@@ -149,6 +151,8 @@ class Gate:
             self._check_room(size)
 
     def _most_bytes(self, path: str) -> int:
+        if _is_open(path):
+            return _OPEN_BYTES
         return self._limits.max_upload_bytes if path.startswith(_PAGE) else self._limits.max_body_bytes
 
     def _too_large(self, path: str) -> Fault:
@@ -209,6 +213,11 @@ class Gate:
         told |= {} if state["trace"].id is None else {"trace_id": state["trace"].id}
         told |= {"body": state["body"]} if "body" in state else {}  # never in a trace
         _LOG.info("request", extra={FIELDS: told})
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path is answered without a key."""
+    return path in OPEN_PATHS or path.startswith(_OPEN_FILES)
 
 
 def _route(match: "re.Match[str]") -> str:

@@ -5,7 +5,7 @@ for binary ones is not there.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from math import inf, prod
+from math import prod
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -24,6 +24,7 @@ from ratecast.serve.refusals import refusals
 from ratecast.serve.service import Service
 
 _INPUTS: Final = ("text", "title")
+_MOST_MS: Final = 1e9
 Parameters = Annotated[dict[str, Any], Field(default_factory=dict, description="Taken, and not read.")]
 
 
@@ -224,9 +225,16 @@ def _add_models(router: APIRouter, service: Service) -> None:
     async def infer(name: str, content: InferRequest, request: Request, version: str | None = None) -> InferAnswer:
         wanted = _wanted_outputs(content)
         deadline = _deadline_ms(content.parameters)
-        answered = await service.answer(request, _reviews(content), model=name, version=version, deadline_ms=deadline)
+        answered = await service.answer(
+            request,
+            _reviews(content),
+            model=name,
+            version=version,
+            deadline_ms=deadline,
+            check=lambda served: _check_outputs(wanted, served),
+        )
         served, size = answered.served, len(answered.reviews)
-        chosen = _chosen_outputs(wanted, served)
+        chosen = wanted or _outputs(served)
         # Built without checks: these are our own numbers.
         outputs = [
             OutputTensor.model_construct(name=one, datatype=kind, shape=_shape(one, size, served), data=list(values(answered)))
@@ -264,8 +272,8 @@ def _wanted_outputs(content: InferRequest) -> list[str]:
     return names
 
 
-def _chosen_outputs(wanted: Sequence[str], served: Served) -> Sequence[str]:
-    """The outputs that are asked for of a model, or all that it has.
+def _check_outputs(wanted: Sequence[str], served: Served) -> None:
+    """See whether a model has the outputs that are asked for.
 
     Raises:
         Fault: 400 if it lacks one.
@@ -274,7 +282,6 @@ def _chosen_outputs(wanted: Sequence[str], served: Served) -> Sequence[str]:
     for name in wanted:
         if name not in outputs:
             raise _wrong(f"the model {served.name!r} has no output {name!r}; it has {', '.join(outputs)}")
-    return wanted or outputs
 
 
 def _deadline_ms(parameters: Mapping[str, Any]) -> float | None:
@@ -286,8 +293,8 @@ def _deadline_ms(parameters: Mapping[str, Any]) -> float | None:
     given = parameters.get("deadline_ms")
     if given is None:
         return None
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
-        raise _wrong(f"expected the parameter deadline_ms to be a number above 0, found {given!r}")
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < _MOST_MS:
+        raise _wrong(f"expected the parameter deadline_ms to be a number above 0 and below {_MOST_MS:g}")
     return float(given)
 
 

@@ -9,17 +9,21 @@ from typing import Any, Final
 _MOST_BYTES: Final = 64_000
 _MOST_MEMBERS: Final = 20
 _MOST_CHARACTERS: Final = 2_000
+_OVERLAP: Final = 200
+Pattern = tuple[re.Pattern[str], str]
 _PRIVATE: Final = frozenset({"user", "route_by", "reviewer"})
 """Members that name somebody, whatever stands in them."""
 _OURS: Final = frozenset({"prediction_id", "model", "version", "time"})
 """Members that name what the service made, or a moment: their long numbers are kept."""
 _LEAST_PRIVATE_NUMBER: Final = 10**6
+_NUMBER: Final = (re.compile(r"\+?\d(?:[\W_]{0,3}\d){6,40}"), "[number]")
+"""Of telephones, cards, passports, orders; and dates."""
 _PATTERNS: Final = (
-    (re.compile(r"(?:https?://|www\.)\S+|\b[\w-]{1,64}(?:\.[\w-]{1,64}){0,3}\.[a-z]{2,12}/\S*", re.IGNORECASE), "[address]"),
-    (re.compile(r"(?<![\w.+'-])[\w.+'-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})*"), "[mail]"),
+    (re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE), "[address]"),
+    (re.compile(r"\b[\w-]{1,64}(?:\.[\w-]{1,64}){0,3}\.[a-z]{2,12}(?::\d{1,5})?/\S*", re.IGNORECASE), "[address]"),
+    (re.compile(r"[\w.+'-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})*"), "[mail]"),
     (re.compile(r"(?<!\w)@[\w.]{2,64}"), "[account]"),
     (re.compile(r"\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?\b", re.IGNORECASE), "[account]"),  # IBAN, ISO 13616
-    (re.compile(r"\+?\d(?:[\W_]{0,3}\d){6,40}"), "[number]"),  # of telephones, cards, passports, orders; and dates
 )
 
 
@@ -51,19 +55,21 @@ def _without(value: Any) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, int | float) and not abs(value) < _LEAST_PRIVATE_NUMBER:
-        return "[number]" if math.isfinite(value) else str(value)  # JSON has no infinity
+        return "[number]" if isinstance(value, int) or math.isfinite(value) else str(value)  # JSON has no infinity
     return value
 
 
 def _member(name: str, value: Any) -> Any:
     if name.casefold() in _PRIVATE:
         return f"[{name.casefold()}]"
-    return value[:_MOST_CHARACTERS] if name in _OURS and isinstance(value, str) else _without(value)
+    return _text(value, *_PATTERNS) if name in _OURS and isinstance(value, str) else _without(value)
 
 
-def _text(text: str) -> str:
-    """The text, shortened first, so that no pattern has much to look through."""
-    shown = unicodedata.normalize("NFKC", text[:_MOST_CHARACTERS])
-    for pattern, name in _PATTERNS:
+def _text(text: str, *patterns: Pattern) -> str:
+    """The beginning of the text. A little more is looked through and then cut, so that nothing private is cut in half."""
+    shown = unicodedata.normalize("NFKC", text[: _MOST_CHARACTERS + _OVERLAP])
+    for pattern, name in patterns or (*_PATTERNS, _NUMBER):
         shown = pattern.sub(name, shown)
-    return shown if len(text) <= _MOST_CHARACTERS else f"{shown}[{len(text) - _MOST_CHARACTERS} more]"
+    if len(text) <= _MOST_CHARACTERS + _OVERLAP:
+        return shown
+    return f"{shown[:-_OVERLAP]}[{len(text) - _MOST_CHARACTERS} more]"

@@ -5,7 +5,7 @@ import math
 import random
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -66,6 +66,7 @@ class Service:
         version: str | None = None,
         route_by: str | None = None,
         deadline_ms: float | None = None,
+        check: Callable[[Served], None] = lambda _: None,
     ) -> Answered:
         """Predict reviews with others that wait, until the deadline, and as long as the client does not go away.
 
@@ -76,6 +77,7 @@ class Service:
             version: the version of it; by default the weights decide.
             route_by: what that choice follows from; by default the request's header, or chance.
             deadline_ms: how long the answer is of use.
+            check: is called with the version that is going to answer, and may refuse that.
 
         Raises:
             Fault: 404 for an unknown model or version, 409 for a rating outside its scale, 413 for too many reviews or a text
@@ -83,6 +85,7 @@ class Service:
         """
         models = self.models
         served = models.choose(model, version, self._route_key(request, route_by))
+        check(served)
         check_size(reviews, self.config)
         _check_ratings(reviews, served)
         self.count_reviews(request, len(reviews))

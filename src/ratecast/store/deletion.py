@@ -35,7 +35,8 @@ def delete_before(database: Database, moment: datetime) -> Deleted:
 
     Works in small transactions, so that nobody else has to wait for long. The oldest go first.
     """
-    chosen = select(predictions.c.id).where(predictions.c.kept < moment).order_by(predictions.c.kept).limit(_BATCH_ROWS)
+    old = (predictions.c.kept < moment) | (predictions.c.kept.is_(None) & (predictions.c.time < moment))
+    chosen = select(predictions.c.id).where(old).order_by(predictions.c.kept).limit(_BATCH_ROWS)
     deleted = Deleted()
     while True:
         with database.writing() as connection:

@@ -60,9 +60,12 @@ def read_history(connection: Connection, prediction_id: str) -> History:
 
 
 def _prediction(row: Row[Any]) -> StoredPrediction:
-    names = "id model version rating text title item user stars flag shadow time kept".split()
+    names = "id model version rating text title item user stars flag shadow time".split()
     return StoredPrediction(
-        **{name: getattr(row, name) for name in names}, probabilities=probabilities_of(row), interval=interval_of(row)
+        **{name: getattr(row, name) for name in names},
+        kept=row.kept or row.time,
+        probabilities=probabilities_of(row),
+        interval=interval_of(row),
     )
 
 

@@ -42,7 +42,7 @@ predictions: Final = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("time", Moment, nullable=False),
-    Column("kept", Moment, nullable=False, server_default="0"),
+    Column("kept", Moment),
     Column("model", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("shadow", Boolean, nullable=False),
@@ -63,7 +63,8 @@ predictions: Final = Table(
 )
 """A row for each prediction.
 
-`time` is that of the review, where it came with one; `kept` is when the prediction was made, by which it is deleted some day.
+`time` is that of the review, where it came with one; `kept` is when the prediction was made, by which it is deleted some day;
+null where a process of an older ratecast wrote the row.
 `urgency` is null for those that nobody needs to read, or that somebody has decided on; the higher, the earlier in the queue.
 `shadow` predictions were made beside the one that was answered: they count in no score and are in no queue.
 """
