@@ -151,6 +151,24 @@ def test_a_text_that_is_read_in_part_costs_little_and_takes_its_room_all_the_sam
     with_batcher(work, limits=LimitsConfig(max_queue_bytes=300_000))
 
 
+def test_a_request_is_reckoned_to_wait_for_all_of_its_batch(served: Served) -> None:
+    async def work(batcher: Batcher) -> None:
+        served.learn(100.0, 100_000)  # a millisecond for each byte
+        served.learn(100.0, 100_000)
+        first = await holding(batcher, served)
+        jobs = [batcher.submit(served, reviews_of("a" * 936)) for _ in range(4)]  # 1 s each, the last one after 4 s
+        with pytest.raises(Fault, match="longer than 10 s"):  # more may come into its batch, of 3.8 s
+            batcher.submit(served, reviews_of("a" * 936))
+        batcher.submit(served, reviews_of("a"))
+        watched(served).may_go_on.set()
+        for job in jobs:
+            assert len(await job.answer) == 1
+        await first.answer
+        await until(lambda: batcher.waiting_requests == 0)
+
+    with_batcher(work, batch_bytes=3800)
+
+
 def test_requests_do_not_wait_for_all_of_a_longer_work(served: Served) -> None:
     async def work(batcher: Batcher) -> None:
         served.learn(100.0, 100_000)  # a millisecond for each byte

@@ -60,10 +60,10 @@ class LimitsConfig:
 class BatchingConfig:
     """How requests are gathered into batches."""
 
-    batch_bytes: int = 32_000
+    batch_bytes: int = 16_000
     """Bytes of text, as far as networks read it, that are predicted at once. More is a little faster altogether, and a request
     waits longer for the batch before its own."""
-    piece_bytes: int = 8_000
+    piece_bytes: int = 4_000
     """What a single request may take of a batch while others wait: the rest of a large one goes behind them."""
     wait_ms: float = 2.0
     """How long the first request of a batch waits for further ones where nothing is being predicted."""

@@ -16,6 +16,8 @@ from ratecast.serve.faults import Fault
 from ratecast.serve.models import Served
 
 _LOG: Final = logging.getLogger(__name__)
+_SURE: Final = 0.8
+"""Share of the time until its deadline that a request may be reckoned to take: the machine may do something else meanwhile."""
 _REVIEW_BYTES: Final = 64
 """What a review counts besides its text: its special tokens, and its own part of the answer."""
 
@@ -86,6 +88,7 @@ class Batcher:
         self._batching, self._limits = batching, limits
         self._line: deque[Job] = deque()
         self._open: set[Job] = set()  # those that wait or are being predicted
+        self._parts: set[Job] = set()  # those of them that are parts of longer works
         self._left: Counter[Served] = Counter()  # what they still cost
         self._size = 0  # of their texts, in bytes
         self._changed = threading.Condition()
@@ -136,6 +139,8 @@ class Batcher:
             self._admit(job.size, job.left * served.seconds_per_byte, seconds)
             self._line.append(job)
             self._open.add(job)
+            if is_part:
+                self._parts.add(job)
             self._size += job.size
             self._left[served] += job.left
             self._changed.notify_all()
@@ -184,12 +189,13 @@ class Batcher:
         if not self._open:  # where nothing waits any request is taken: only trying shows how long it takes
             return
         ahead = sum(left * served.seconds_per_byte for served, left in self._left.items())
-        for job in self._open:
-            if job.deadline == math.inf:  # the rest of it goes behind whatever comes
-                ahead -= max(0, job.left - self._batching.piece_bytes) * job.served.seconds_per_byte
+        for part in self._parts:  # the rest of each goes behind whatever comes
+            ahead -= max(0, part.left - self._batching.piece_bytes) * part.served.seconds_per_byte
         if self._size + size > self._limits.max_queue_bytes:
             raise Fault.overloaded("too many reviews are waiting", ahead)
-        if ahead + own_seconds > 0.8 * seconds:  # the estimate may be wrong by a fifth
+        slowest = max((served.seconds_per_byte for served in self._left), default=0.0)
+        joining = min(ahead, self._batching.batch_bytes * slowest)  # what comes later may be in its batch, and is waited for
+        if ahead + own_seconds + joining > _SURE * seconds:
             raise Fault.overloaded(f"this request would take longer than {seconds:g} s, for what waits before it", ahead)
 
     def _drop(self, job: Job) -> None:
@@ -200,6 +206,7 @@ class Batcher:
 
     def _forget(self, job: Job) -> None:
         self._open.remove(job)
+        self._parts.discard(job)
         self._size -= job.size
         if not self._open:
             self._changed.notify_all()
