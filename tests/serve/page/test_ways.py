@@ -78,8 +78,8 @@ def test_reviews_are_rated_flagged_and_decided_by_keyboard(page: Page, store: St
 def test_a_file_is_chosen_by_keyboard(page: Page, tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text("text\nthe room was great\n", encoding="utf-8")
     expect(page.get_by_role("heading", name="Rate reviews")).to_be_visible()
-    tab_to(page, page.locator("#file"))
-    with page.expect_file_chooser() as chooser:
+    with page.expect_file_chooser() as chooser:  # which the browser is told first, and takes a moment to heed
+        tab_to(page, page.locator("#file"))
         page.keyboard.press("Enter")
     chooser.value.set_files(tmp_path / "reviews.csv")
     expect(page.get_by_role("heading", name="1 review rated")).to_be_focused()
