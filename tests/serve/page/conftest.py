@@ -19,6 +19,10 @@ from ratecast.serve.page import Served, create_page
 from ratecast.store import Store
 
 
+SLOW = "slowly"
+"""Texts with this word are predicted slowly, so that there is time to press a button meanwhile."""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     names = ("chromium-headless-shell", "chromium", "google-chrome")
@@ -47,6 +51,8 @@ def served(store: Store) -> Iterator[Callable[[Path], str]]:
             app = FastAPI()
 
             async def predict(reviews: Sequence[Review]) -> Sequence[Prediction]:
+                if SLOW in reviews[0].text:
+                    await asyncio.sleep(0.5)
                 return await asyncio.to_thread(predictor.predict, reviews)
 
             shown = Served(name="tiny", version="1", predictor=predictor, predict=predict)

@@ -25,8 +25,8 @@ def page(served: Callable[[Path], str], opened: Callable[..., Page], linear_mode
     return page
 
 
-def write_reviews(file: Path, count: int) -> Path:
-    texts = [f"the room was {'great' if row % 2 else 'awful'} {row}" for row in range(count)]
+def write_reviews(file: Path, count: int, words: str = "the room was") -> Path:
+    texts = [f"{words} {'great' if row % 2 else 'awful'} {row}" for row in range(count)]
     write_table(build_table({"review": texts, "city": ["Bern"] * count}), file)
     return file
 
@@ -68,7 +68,7 @@ def test_a_table_that_is_too_long_is_refused_and_the_next_is_rated(page: Page, t
 
 
 def test_rating_can_be_given_up(page: Page, tmp_path: Path) -> None:
-    page.locator("#file").set_input_files(write_reviews(tmp_path / "long.csv", 20_000))
+    page.locator("#file").set_input_files(write_reviews(tmp_path / "long.csv", 20_000, "slowly it became"))
     expect(page.locator("#progress-text")).to_contain_text("of 20,000 reviews rated")
     expect(page.get_by_role("progressbar")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
