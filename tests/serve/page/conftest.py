@@ -18,7 +18,6 @@ from ratecast.records import Prediction, Review
 from ratecast.serve.page import Served, create_page
 from ratecast.store import Store
 
-
 SLOW = "slowly"
 """Texts with this word are predicted slowly, so that there is time to press a button meanwhile."""
 
