@@ -1,11 +1,9 @@
 """What the service answers, and what it refuses; all by a real process over a real connection."""
 
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 
 import ratecast
 from ratecast.records import Review
-from served import Running
+from served import Running, connect, received
 
 JSON = {"content-type": "application/json"}
 
@@ -125,21 +123,6 @@ def test_another_host_is_refused_without_keys(service: Running) -> None:
     refused(service.client.get("/v1/models", headers={"host": "evil.example:80"}), 421, "wrong_host")
     for host in ("localhost", "LOCALHOST:9", "127.0.0.1:1", "[::1]", "[::1]:8000"):
         assert service.client.get("/v1/models", headers={"host": host}).status_code == 200
-
-
-def connect(service: Running) -> socket.socket:
-    address = urlsplit(service.url)
-    connection = socket.create_connection((str(address.hostname), address.port or 0), 30)
-    connection.settimeout(30)
-    return connection
-
-
-def received(connection: socket.socket) -> bytes:
-    """Everything until the service ends the connection."""
-    parts = []
-    while part := connection.recv(65536):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def test_a_large_body_is_refused_before_it_is_sent(service: Running) -> None:

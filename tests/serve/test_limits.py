@@ -3,11 +3,9 @@
 import contextlib
 import json
 import resource
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,21 +13,7 @@ import pytest
 import ratecast
 from ratecast.serve.files import possible_connections
 from ratecast.serve.keys import add_key
-from served import Running, serving
-
-
-def connect(running: Running) -> socket.socket:
-    address = urlsplit(running.url)
-    connection = socket.create_connection((str(address.hostname), address.port or 0), 30)
-    connection.settimeout(30)
-    return connection
-
-
-def received(connection: socket.socket) -> bytes:
-    parts = []
-    while part := connection.recv(65536):
-        parts.append(part)
-    return b"".join(parts)
+from served import Running, connect, received, serving
 
 
 def metric(running: Running, name: str) -> float:

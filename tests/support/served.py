@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, overload
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -121,3 +123,19 @@ def serving(*arguments: str | Path, kind: Any = Running, **environment: str) -> 
         if running is not None:
             running.read_all()  # workers end a little later
         process.stderr.close()
+
+
+def connect(running: Running) -> socket.socket:
+    """A connection to a service, to write to it what no client would."""
+    address = urlsplit(running.url)
+    connection = socket.create_connection((str(address.hostname), address.port or 0), SECONDS)
+    connection.settimeout(SECONDS)
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    """Everything until the service ends the connection."""
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
