@@ -215,9 +215,11 @@ def test_time_between_batches_counts_as_theirs(served: Served, monkeypatch: pyte
         monkeypatch.setattr(batcher, "_next_batch", take_late)
         watched(served).may_go_on.set()
         await first.answer
+        await until(lambda: batcher.batches == 1)  # an answer is given before its batch is learnt from
         known = served.seconds_per_byte
         await second.answer
-        assert served.seconds_per_byte > 10 * known
+        await until(lambda: batcher.batches == 2)
+        assert served.seconds_per_byte > 2 * known
 
     with_batcher(work, batch_bytes=100)
 
