@@ -2,10 +2,11 @@
 
     python benchmarks/few_labels.py --data-dir ../shared/data                          # about half an hour
     python benchmarks/few_labels.py --data-dir ../shared/data --only plain,pairs --rows 40,80,320
+    python benchmarks/few_labels.py --data-dir ../shared/data --blend --rows 200,1000     # beside models of words
 
-Every model is that of ``ratecast fit`` with the backbone alone (``--no-blend``), or of ``ratecast zeroshot``. Each seed draws
-other rated reviews, the same for all methods. Judged are training reviews that no model learns from; the test reviews take no
-part unless asked for.
+Every model is that of ``ratecast fit`` with the backbone alone (``--no-blend``) unless ``--blend`` is given, or of
+``ratecast zeroshot``. Each seed draws other rated reviews, the same for all methods. Judged are training reviews that no
+model learns from; the test reviews take no part unless asked for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,9 @@ ROWS = (
     Row("SmolLM2: words", SMOLLM2, learns=False),
     Row(PLAIN),
     Row("pairs", ("--contrastive-passes", "10")),
+    Row("top layer anew", ("--reinitialised-layers", "1")),
+    Row("pairs and top layer anew", ("--contrastive-passes", "10", "--reinitialised-layers", "1")),
+    Row("three networks", ("--ensemble", "3")),
     Row("SmolLM2: plain", (*SMOLLM2, "--tune", "lora")),
     Row("SmolLM2: prompt", (*SMOLLM2, "--tune", "lora", "--prompt", "default")),
 )
@@ -50,23 +54,29 @@ def main() -> None:
     parser.add_argument("--rows", default="40,200", help="labels")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--only", help="names of methods, separated by commas; all by default")
+    parser.add_argument("--dataset", default="yelp_10k")
+    parser.add_argument("--blend", action="store_true", help="let models of words join the backbone")
     parser.add_argument("--judged", type=int, default=500, help="first so many of the judged reviews")
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     chosen = [row for row in ROWS if not arguments.only or row.name in arguments.only.split(",")]
-    task = Task.read(arguments.data_dir, "yelp_10k", arguments.cache / "few_labels", test=arguments.test)
+    task = Task.read(arguments.data_dir, arguments.dataset, arguments.cache / "few_labels", test=arguments.test)
     task = replace(task, judged=task.judged.take(np.arange(min(arguments.judged, len(task.judged)))))
     runs = Runs(task.folder, again=arguments.again)
     table = _table(task, NO_LABEL, {row.name: [_told(runs, task, row)] for row in chosen if not row.learns})
     for labels in map(int, arguments.rows.split(",")):
-        fitted = {row.name: [_fitted(runs, task, row, labels, seed) for seed in seeds] for row in chosen if row.learns}
+        fitted = {
+            row.name: [_fitted(runs, task, row, labels, seed, blend=arguments.blend) for seed in seeds]
+            for row in chosen
+            if row.learns
+        }
         table += _table(task, f"{labels:,}", fitted)
     show(
         "Few labels, or none",
         ["labels", "method", "RMSE of each seed", "mean RMSE", "less plain (95 % interval)", "Spearman", "accuracy", "seconds"],
         table,
-        "few_labels" + ("_test" if arguments.test else ""),
-        reviews=f"Yelp, judged on {len(task.judged):,} "
+        "few_labels" + ("_blend" if arguments.blend else "") + ("_test" if arguments.test else ""),
+        reviews=f"{arguments.dataset}, judged on {len(task.judged):,} "
         + ("test" if arguments.test else "training")
         + " reviews not learnt from",
         tokens="at most 128",
@@ -81,8 +91,9 @@ def _told(runs: Runs, task: Task, row: Row) -> Held | None:
     return runs.hold(row.name.replace(" ", "-"), "zeroshot", str(task.written()), *flags)
 
 
-def _fitted(runs: Runs, task: Task, row: Row, labels: int, seed: int) -> Held | None:
-    flags = ("--no-blend", "--test-fraction", "0", "--max-tokens", "128", "--seed", str(seed), *row.flags)
+def _fitted(runs: Runs, task: Task, row: Row, labels: int, seed: int, *, blend: bool) -> Held | None:
+    members = ("--blend",) if blend else ("--no-blend",)
+    flags = (*members, "--test-fraction", "0", "--max-tokens", "128", "--seed", str(seed), *row.flags)
     return runs.hold(f"{row.name.replace(' ', '-')}-{labels}-seed{seed}", "fit", str(task.written(labels, seed)), *flags)
 
 

@@ -1,7 +1,6 @@
 """Batches, limits, deadlines and cancelling, with a real model in the predictor's thread."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -174,7 +173,7 @@ def test_requests_do_not_wait_for_all_of_a_longer_work(served: Served) -> None:
         served.learn(100.0, 100_000)  # a millisecond for each byte
         served.learn(100.0, 100_000)
         first = await holding(batcher, served)
-        parts = [batcher.submit(served, reviews_of(*["a" * 936] * 16), math.inf) for _ in range(2)]  # 32 s
+        parts = [batcher.submit_part(served, reviews_of(*["a" * 936] * 16)) for _ in range(2)]  # 32 s
         small = batcher.submit(served, reviews_of("small"))
         with pytest.raises(Fault, match="longer than 10 s"):
             batcher.submit(served, reviews_of(*["a" * 936] * 7))

@@ -45,7 +45,8 @@ class Job:
     Attributes:
         size: bytes of all its texts.
         costs: what predicting each review costs, in bytes of text that are read, shape ``(review,)``.
-        deadline: when the answer is of no use any more, on the clock of `time.monotonic`; infinite for a part of a longer work.
+        deadline: when the answer is of no use any more, on the clock of `time.monotonic`.
+        is_part: whether it is a part of a longer work: it has no deadline, and gives way after a piece.
         found: predictions so far, in the order of the reviews.
         batches: those in which they were predicted.
         left: cost of the reviews that are not predicted yet.
@@ -57,6 +58,7 @@ class Job:
     costs: Sequence[int]
     deadline: float
     answer: "asyncio.Future[list[Prediction]]"
+    is_part: bool = False
     arrived: float = field(default_factory=time.monotonic)
     found: list[Prediction] = field(default_factory=list)
     batches: list[Batched] = field(default_factory=list)
@@ -111,19 +113,27 @@ class Batcher:
             return len(self._open)
 
     def submit(self, served: Served, reviews: Sequence[Review], deadline_ms: float | None = None) -> Job:
-        """Put reviews into the line; to be called on the event loop that the answer is awaited on.
+        """Put the reviews of a request into the line; to be called on the event loop that the answer is awaited on.
 
         Args:
             served: what predicts them.
             reviews: the reviews.
-            deadline_ms: how long the answer is of use; the service's own limit at most, and by default. Infinite for a part of
-                a longer work, which others need not wait for: it gives way after a piece.
+            deadline_ms: how long the answer is of use; the service's own limit at most, and by default.
 
         Raises:
             Fault: 503 if too much waits already, or so much that the deadline would pass.
         """
-        is_part = deadline_ms == math.inf
-        seconds = math.inf if is_part else min(deadline_ms or self._limits.deadline_ms, self._limits.deadline_ms) / 1000
+        return self._submit(served, reviews, min(deadline_ms or self._limits.deadline_ms, self._limits.deadline_ms) / 1000)
+
+    def submit_part(self, served: Served, reviews: Sequence[Review]) -> Job:
+        """Put a part of a longer work into the line, which has no deadline: requests wait for no more than a piece of it.
+
+        Raises:
+            Fault: 503 if too much waits already.
+        """
+        return self._submit(served, reviews, math.inf, is_part=True)
+
+    def _submit(self, served: Served, reviews: Sequence[Review], seconds: float, *, is_part: bool = False) -> Job:
         sizes = [review_size(review) for review in reviews]
         job = Job(
             served=served,
@@ -132,6 +142,7 @@ class Batcher:
             costs=[served.cost(size) for size in sizes],
             deadline=time.monotonic() + seconds,
             answer=asyncio.get_running_loop().create_future(),
+            is_part=is_part,
         )
         with self._changed:
             if self._stopping:
@@ -273,7 +284,7 @@ class Batcher:
                 others.append(job)
                 continue
             # A job alone in the line has nobody to make way for; but a part of a longer work is kept short for who comes next.
-            is_cut = bool(self._line or later or pieces) or job.deadline == math.inf
+            is_cut = bool(self._line or later or pieces) or job.is_part
             most = min(room, self._batching.piece_bytes) if is_cut else room
             piece = _cut(job, most)
             pieces.append(piece)

@@ -1,7 +1,6 @@
 """What the routes work with: the models, and predicting with them for a request."""
 
 import asyncio
-import math
 import random
 import secrets
 import time
@@ -125,7 +124,7 @@ class Service:
         end = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                job = self.batcher.submit(served, reviews, math.inf)
+                job = self.batcher.submit_part(served, reviews)
                 break
             except Fault:
                 if self.is_leaving or time.monotonic() > end:
