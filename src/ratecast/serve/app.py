@@ -19,6 +19,7 @@ from ratecast.serve.faults import Fault
 from ratecast.serve.gate import Gate
 from ratecast.serve.guards import needs, needs_json
 from ratecast.serve.keys import KeyFile
+from ratecast.serve.memory import give_back_memory
 from ratecast.serve.messages import (
     FeedbackAnswer,
     FeedbackRequest,
@@ -39,6 +40,8 @@ from ratecast.serve.refusals import add_refusals, refusals
 from ratecast.serve.reload import Reloader
 from ratecast.serve.service import Service
 
+_TIDY_SECONDS: Final = 60.0
+"""How often free memory is given back."""
 _FRESH_SECONDS: Final = 0.25
 """How old the state of a worker's queue may be when another worker shows it."""
 _ELSEWHERE_SECONDS: Final = 2.0
@@ -67,7 +70,7 @@ def create_app(service: Service, reloader: Reloader, keys: KeyFile | None = None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(work) for work in (reloader.run(), _keep_fresh(service.metrics))]
+        tasks = [asyncio.create_task(work) for work in (reloader.run(), _keep_fresh(service.metrics), _keep_tidy())]
         yield
         for task in tasks:
             task.cancel()
@@ -119,6 +122,13 @@ async def _keep_fresh(metrics: Metrics) -> None:
     while metrics.are_shared:
         metrics.refresh()
         await asyncio.sleep(_FRESH_SECONDS)
+
+
+async def _keep_tidy() -> None:
+    """Give back what large requests took and what lies free between what is in use, now and again."""
+    while True:
+        await asyncio.sleep(_TIDY_SECONDS)
+        await asyncio.to_thread(give_back_memory)
 
 
 def _add_predicting(app: FastAPI, service: Service) -> None:

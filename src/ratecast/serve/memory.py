@@ -1,4 +1,4 @@
-"""Memory that models took which are served no more."""
+"""Memory that is not in use any more."""
 
 import ctypes
 import os
