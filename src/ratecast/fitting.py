@@ -210,8 +210,8 @@ def _pretrained(job: Job, resume: bool) -> Job:
 
 def _tell_estimate(job: Job) -> None:
     """Say how long a run without a limit is going to take, before anything that takes long."""
-    from ratecast.train.finetune import estimated_seconds
     from ratecast.train.plan import rounded
+    from ratecast.train.planning import estimated_seconds
 
     seconds = estimated_seconds(job.parts, job.scale, _network_run(job, resume=False))
     job.reporter.tell(

@@ -1,5 +1,6 @@
 """A tiny network and reviews that it can learn."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from ratecast.config import FitConfig
@@ -64,6 +66,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for module in ("finetune", "loop", "plan"):
         monkeypatch.setattr(f"ratecast.train.{module}.time", SimpleNamespace(monotonic=made.read, perf_counter=made.read))
     return made
+
+
+@pytest.fixture(scope="session")
+def deep_backbone(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with an untrained BERT like the tiny one, of four layers."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("deep")
+    shutil.copytree(tiny_backbone, folder, dirs_exist_ok=True)
+    torch.manual_seed(0)
+    BertModel(BertConfig.from_pretrained(str(folder), num_hidden_layers=4)).save_pretrained(str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_a_resumed_run_follows_the_plan_of_its_checkpoint(
     plan = load_plan(run.folder / CHECKPOINT_FILE, run.fingerprint)
     assert plan is not None
     slow = Speed(encoding=3000.0, training=30.0)  # by which not all layers would be trained
-    monkeypatch.setattr("ratecast.train.finetune.measure_speed", lambda *_: slow)
+    monkeypatch.setattr("ratecast.train.planning.measure_speed", lambda *_: slow)
     started = clock.now
     tuned = tune(parts, run_of(resume=True, **settings), lambda: started + 60 - clock.now)
     assert plan.trained_layers == plan.layers == 2

@@ -176,7 +176,7 @@ def test_networks_share_the_time(parts: Parts, run_of: RunOf, seen: list[Seen], 
         planned.extend((named["seconds"](16.0, 1), found.seconds))
         return found
 
-    monkeypatch.setattr("ratecast.train.finetune.make_plan", make_plan)
+    monkeypatch.setattr("ratecast.train.planning.make_plan", make_plan)
     tune(parts, run, left)
     shares = [network.allowed_seconds or 0.0 for network in seen]
     assert shares == pytest.approx([budget / 4] * 4, rel=0.01)

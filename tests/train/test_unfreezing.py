@@ -1,7 +1,6 @@
 """Gradual unfreezing: which weights learn when, and that neither a stop nor stored layers change that."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,6 @@ from ratecast.train.unfreezing import Unfreezing
 
 TOP_DOWN = ("layer.3", "layer.2", "layer.1", "layer.0")
 Learning = list[tuple[set[str], set[str]]]
-
-
-@pytest.fixture(scope="module")
-def deep_backbone(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with an untrained BERT like the tiny one, of four layers."""
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("deep")
-    shutil.copytree(tiny_backbone, folder, dirs_exist_ok=True)
-    torch.manual_seed(0)
-    BertModel(BertConfig.from_pretrained(str(folder), num_hidden_layers=4)).save_pretrained(str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -115,7 +102,7 @@ def test_a_layer_learns_from_the_step_at_which_it_joins(
     "settings", [{"average_decay": 0.9, "layer_decay": 0.7}, {"trained_layers": 3}, {"adversarial": 0.3}], ids=str
 )
 def test_a_run_that_was_killed_ends_with_the_same_weights(parts: Parts, deep_run: RunOf, settings: dict[str, Any]) -> None:
-    fixed = {"steps": 24, "patience": 50, "checkpoint_seconds": 1e-9, "dropout": 0.3, **settings}
+    fixed = {"steps": 24, "patience": 50, "checkpoint_seconds": 1e-9, "dropout": 0.3, "reinitialised_layers": 0, **settings}
     whole = assert_resumes_exactly(parts, deep_run, (4, 11), **fixed)  # killed before and after layers have joined
     assert whole.result.best_step > 15
 

@@ -130,23 +130,23 @@ class FitConfig(Settings):
 
 def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
     """Settings that contradict each other, or that would do nothing without another one."""
-    trained = backbone.trained_layers
+    trained, anew = backbone.trained_layers, strengthen.reinitialised_layers or 0
     if strengthen.gradual_unfreezing and trained is not None and trained < 2:
         yield (
             f"gradual_unfreezing lets lower layers join the topmost, but trained_layers={trained} trains "
             f"{'none' if trained == 0 else 'that one alone'}: leave one of the two unset"
         )
-    if strengthen.gradual_unfreezing and strengthen.reinitialised_layers > 1:
+    if strengthen.gradual_unfreezing and anew > 1:
         yield (
             f"gradual_unfreezing starts with the topmost layer alone, which would leave others of the "
-            f"reinitialised_layers={strengthen.reinitialised_layers} at random weights: leave one of the two unset"
+            f"reinitialised_layers={anew} at random weights: leave one of the two unset"
         )
     if strengthen.layer_decay > 1:
         yield f"layer_decay must be at most 1, found {strengthen.layer_decay}"
     if (strengthen.dropout_samples > 1 or strengthen.r_drop) and not backbone.dropout:
         yield "dropout_samples and r_drop compare dropout masks, but dropout is 0: set it above 0"
-    if trained is not None and strengthen.reinitialised_layers > trained:
-        yield f"reinitialised_layers must be at most trained_layers={trained}, found {strengthen.reinitialised_layers}"
+    if trained is not None and anew > trained:
+        yield f"reinitialised_layers must be at most trained_layers={trained}, found {anew}"
     if trained and backbone.pooled_layers > trained + 1:
         yield (
             f"pooled_layers must be at most {trained + 1} with trained_layers={trained}, found {backbone.pooled_layers}: "
@@ -192,7 +192,7 @@ def _clashes_with_adapters(config: FitConfig) -> Iterator[str]:
         "trained_layers": config.backbone.trained_layers is not None,
         "train_embeddings": config.backbone.train_embeddings,
         "gradual_unfreezing": config.strengthen.gradual_unfreezing > 0,
-        "reinitialised_layers": config.strengthen.reinitialised_layers > 0,
+        "reinitialised_layers": bool(config.strengthen.reinitialised_layers),
     }
     if config.adapter.tune == "prefix" and config.train.gradient_checkpointing:
         yield "gradient_checkpointing does not go with tune=prefix, whose keys and values it would leave out: leave it off"

@@ -9,7 +9,7 @@ DEFAULT_PROMPT = "default"
 
 @dataclass(frozen=True, kw_only=True)
 class FewLabelsConfig:
-    """What makes the most of few rated reviews. All of it is off by default."""
+    """What makes the most of few rated reviews. Prompts are off by default."""
 
     prompt: str | None = None
     """Template that each review is read in, so that the backbone says the rating in a word, as pretraining taught it: such as
@@ -19,9 +19,10 @@ class FewLabelsConfig:
     """Words that say the levels, from the lowest to the highest, such as terrible,bad,okay,good,great; or words for some levels
     (1=terrible,10=great), between which levels are mixed. By default these five, spread over the scale; for a decoder whose
     prompt asks for a rating up to {high} the ratings' numbers, where each is a token."""
-    contrastive_passes: float = 0.0
+    contrastive_passes: float | None = None
     """Passes over the training reviews in which the backbone first learns to tell alike reviews that are rated alike, from all
-    pairs of a batch. They take at most a third of the time."""
+    pairs of a batch. They take at most a third of the time. By default 10 where an encoder learns fewer than 2,000 reviews in
+    ample time, else none."""
 
     def faults(self) -> Iterator[str]:
         """What is wrong with these settings by themselves."""

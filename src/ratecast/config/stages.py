@@ -155,8 +155,9 @@ class StrengthenConfig:
     """Dropout masks that each batch's loss is the mean over."""
     r_drop: float = 0.0
     """Weight of the divergence between the predictions under two dropout masks (R-Drop), at the head, where the dropout is."""
-    reinitialised_layers: int = 0
-    """Top layers of the backbone that start from random weights, because their pretrained ones fit another task too well."""
+    reinitialised_layers: int | None = None
+    """Top layers of the backbone that start from random weights, because their pretrained ones fit another task too well. By
+    default the topmost one where an encoder learns fewer than 2,000 reviews, else none."""
     adversarial: float = 0.0
     """Length of a step against the loss, on what enters the first trained layer; the batch is learnt after it too."""
     word_deletion: float = 0.0

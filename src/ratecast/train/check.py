@@ -34,7 +34,7 @@ def check_finetuning(config: FitConfig, scale: RatingScale, ratings: FloatArray)
         check_translator(model)
     method = create_method(config.adapter)
     added_tokens = 0 if method is None else method.added_tokens
-    check_backbone(config.backbone, reinitialised_layers=config.strengthen.reinitialised_layers, added_tokens=added_tokens)
+    check_backbone(config.backbone, reinitialised_layers=config.strengthen.reinitialised_layers or 0, added_tokens=added_tokens)
     check_windows(config.backbone, added_tokens=added_tokens)
     if config.few.prompt is not None:
         check_prompt(config, scale)

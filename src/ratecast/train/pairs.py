@@ -74,7 +74,7 @@ def learn_pairs(
     Raises:
         ConfigError, OutputError: as `train` does.
     """
-    run.reporter.tell(f"learning from pairs of reviews: up to {run.config.few.contrastive_passes:g} passes")
+    run.reporter.tell(f"learning from pairs of reviews: up to {run.config.few.contrastive_passes or 0:g} passes")
     learner = PairLearner(rater, reviews, settings, run.config)
     own = replace(run, folder=run.folder / "pairs", log_folder=run.log_folder / "pairs", on_evaluation=None)
     result: TrainingResult = train(learner, own.within(None if time_left is None else max(0.0, time_left * _TIME_SHARE)))
@@ -107,7 +107,7 @@ class PairLearner:
     @property
     def planned_steps(self) -> int:
         """Those of the passes that are asked for."""
-        return max(1, math.ceil(self._config.few.contrastive_passes * self._steps_per_pass))
+        return max(1, math.ceil((self._config.few.contrastive_passes or 0) * self._steps_per_pass))
 
     @property
     def evaluate_every(self) -> int:

@@ -220,7 +220,7 @@ def _options(
     recurs = config.backbone.windows > 1 and config.backbone.window_pooling == "recurrent"
     if config.adapter.tune != "full" or config.backbone.train_embeddings or recurs:  # their gradients pass through all layers
         return found
-    if trained is None and layers > 1 and not changing and config.strengthen.reinitialised_layers <= (layers + 1) // 2:
+    if trained is None and layers > 1 and not changing and (config.strengthen.reinitialised_layers or 0) <= (layers + 1) // 2:
         found.append((tokens[-1], (layers + 1) // 2, min(1.0, LEAST_TRAINED / reviews)))
         if is_readable and config.few == FewLabelsConfig() and config.strengthen == StrengthenConfig():  # for layers that learn
             found.append((tokens[-1], 0, 0.0))

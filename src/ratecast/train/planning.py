@@ -1,0 +1,183 @@
+"""What is known before a network is trained: its backbone, this machine's speed with it, and the plan that follows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import torch
+
+from ratecast.config import FitConfig
+from ratecast.data.split import stopping_rows
+from ratecast.model.adapters import Adapter, attach, create_method
+from ratecast.model.backbone import Backbone, set_trained, transformer_layers
+from ratecast.model.prompting import Prompt, load_prompted
+from ratecast.model.windows import summary_tokens
+from ratecast.progress import SilentReporter
+from ratecast.records import Reviews
+from ratecast.scale import RatingScale
+from ratecast.text.unknown import unknown_warning
+from ratecast.train.checkpointing import set_checkpointing
+from ratecast.train.ensemble import saved_plan
+from ratecast.train.few import with_usual
+from ratecast.train.loop import Run
+from ratecast.train.network import create_rater
+from ratecast.train.optim import with_learning_rate
+from ratecast.train.plan import Plan, lacking_seconds, make_plan, measure_speed, rounded, sample_rows
+from ratecast.train.precision import choose_precision
+from ratecast.train.timetable import Timetable
+
+_TIME_FOR_PAIRS: Final = 2.0
+"""Times the time of the plan that must be left where pairs of reviews are learnt first without being asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A backbone as it was pretrained.
+
+    Attributes:
+        backbone: the backbone; its model is the adapter's where there is one.
+        adapter: the weights that the tuning method adds; None where the backbone's own are trained.
+        prompt: what texts are read in; None without one.
+    """
+
+    backbone: Backbone
+    adapter: Adapter | None
+    prompt: Prompt | None
+
+
+def load_network(config: FitConfig, scale: RatingScale) -> Loaded:
+    """Load the backbone, and add the tuning method's weights to it.
+
+    Raises:
+        BackboneError, ConfigError: as `load_backbone` does.
+    """
+    method = create_method(config.adapter)
+    added = summary_tokens(config.backbone) + (0 if method is None else method.added_tokens)
+    backbone, prompt = load_prompted(config, scale, added_tokens=added)
+    adapter = None if method is None else attach(backbone, method)
+    if adapter is not None:
+        backbone = replace(backbone, model=adapter.model)
+    set_checkpointing(backbone.model, is_on=config.train.gradient_checkpointing)
+    return Loaded(backbone=backbone, adapter=adapter, prompt=prompt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A run that can begin.
+
+    Attributes:
+        loaded: the backbone.
+        layers: how many it has.
+        plan: what is done with it.
+        run: the run, its settings filled in by the plan.
+        time: how the time that is left is shared.
+        judged: how many test reviews the time allows to judge on.
+        networks: how many are trained, an ensemble's members and the one that learns from them.
+        encoding: tokens a second that the network encodes.
+    """
+
+    loaded: Loaded
+    layers: int
+    plan: Plan
+    run: Run
+    time: Timetable
+    judged: int
+    networks: int
+    encoding: float
+
+    @property
+    def seconds(self) -> float:
+        """Estimated time of training all networks, with the passes over pairs before."""
+        passes = self.run.config.few.contrastive_passes or 0.0
+        return self.plan.seconds * self.networks * (1 + passes / self.plan.epochs)
+
+
+def plan_run(
+    parts: dict[str, Reviews],
+    scale: RatingScale,
+    run: Run,
+    *,
+    time_left: Callable[[], float] | None,
+    reviews_after: int = 0,
+    seconds_after: float = 0.0,
+    is_taught: bool = False,
+) -> Planned:
+    """Load the backbone, measure this machine's speed with it, and plan; arguments and errors as for `finetune`.
+
+    A run that is resumed keeps the plan of its checkpoint.
+    """
+    saved = saved_plan(run) if run.resume else None
+    loaded = load_network(run.config, scale)
+    backbone = loaded.backbone
+    config = run.config.with_values(pooling=run.config.backbone.pooling or backbone.pooling)
+    networks = config.strengthen.ensemble + 1 if config.strengthen.ensemble > 1 else 1
+    layers = len(transformer_layers(backbone.model))
+    precision = saved.precision if saved else choose_precision(config.train.precision)
+    training = parts["train"]
+    rater = create_rater(backbone, scale, training.rated(), config.with_values(precision=precision), loaded.prompt)
+    if loaded.adapter is None:
+        set_trained(backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
+    texts = backbone.encoder.encode(training.joined())
+    warning = unknown_warning(backbone.encoder.tokenizer, training.joined(), backbone.name)
+    if warning is not None:
+        run.reporter.tell(f"warning: {warning}")
+    speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), backbone.encoder.settings)
+    time = Timetable(
+        time_left=time_left,
+        training=len(training),
+        validation=len(stopping_rows(len(parts["validation"]))),
+        after=reviews_after,
+        seconds_after=seconds_after,
+    ).measured(speed.encoding / float(texts.lengths.mean()), precision)
+    judged = time.judged(len(parts.get("test", ())))
+    time = time.judging(judged)
+    fixed: dict[str, Any] = {"layers": layers, "longest": backbone.encoder.settings.max_tokens, "precision": precision}
+    fixed["is_readable"] = warning is None
+    seconds = time.planner(speed.encoding, networks)
+    plan = saved or make_plan(texts.lengths, speed, config, seconds=seconds, **fixed)
+    least_layers = 0 if config.backbone.trained_layers == 0 else 1
+    if seconds is not None and (plan.reviews == 0 or plan.trained_layers < least_layers):
+
+        def planned(more: float) -> Plan:
+            return make_plan(texts.lengths, speed, config, seconds=lambda *of: seconds(*of) + more, **fixed)
+
+        more = networks * lacking_seconds(planned, len(texts), layers=least_layers)
+        run.reporter.tell(f"fine-tuning the backbone on all {len(texts):,} reviews would take about {rounded(more)} more")
+    left = time.left(networks)
+    is_open = config.train.epochs is None and config.train.steps is None  # how long to train
+    config = with_usual(
+        plan.resolve(config),
+        layers=layers,
+        reviews=plan.reviews,
+        has_time=is_open and (left is None or left > _TIME_FOR_PAIRS * plan.seconds),
+        is_taught=is_taught,
+    )
+    return Planned(
+        loaded=loaded,
+        layers=layers,
+        plan=plan,
+        run=replace(run, config=config, plan=plan),
+        time=time,
+        judged=judged,
+        networks=networks,
+        encoding=speed.encoding,
+    )
+
+
+def estimated_seconds(parts: dict[str, Reviews], scale: RatingScale, run: Run) -> float:
+    """How long `finetune` is going to take without a limit, by this machine's speed.
+
+    To find out takes as long as loading the backbone and tokenising the reviews. Random numbers that are drawn later do not
+    depend on it.
+
+    Args:
+        parts: the reviews under "train" and "validation".
+        scale: their rating scale.
+        run: settings and places.
+
+    Raises:
+        BackboneError, ConfigError: as for `finetune`.
+    """
+    own = replace(run, config=with_learning_rate(run.config), reporter=SilentReporter(), resume=False)
+    with torch.random.fork_rng(devices=[]):
+        return plan_run(parts, scale, own, time_left=None).seconds
