@@ -11,6 +11,7 @@ import pytest
 
 import ratecast
 from ratecast.client import AsyncClient, Client, ServiceError
+from ratecast.errors import ConfigError, DataError
 from ratecast.records import Review
 from ratecast.serve.keys import add_key
 from served import Running, serving, write_linear_model
@@ -51,6 +52,20 @@ def test_what_another_try_cannot_mend_is_raised_at_once(service: Running) -> Non
         assert (found.value.status, found.value.code) == (404, "unknown_model")
         with pytest.raises(ServiceError, match="--store"):
             client.feedback("a", 4)
+
+
+def test_what_cannot_be_sent_is_told_before_it_is(service: Running) -> None:
+    with Client(service.url) as client:
+        with pytest.raises(DataError, match="expected a list of texts, found one string"):
+            client.predict("good")
+        with pytest.raises(DataError, match="expected texts or reviews, found NoneType at 1"):
+            client.predict(["good", None])  # type: ignore[list-item]
+        with pytest.raises(DataError, match="cannot be sent as JSON"):
+            client.feedback("a", float("nan"))
+        with pytest.raises(ServiceError, match="surrogate"):
+            client.predict(["\ud800"])
+    with pytest.raises(ConfigError, match="expected an address such as"):
+        Client("127.0.0.1:8000")
 
 
 def test_it_waits_for_a_service_that_is_being_started(model: Path) -> None:

@@ -1,6 +1,7 @@
 """Asking a service that ``ratecast serve`` runs, from Python."""
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from ratecast.errors import RatecastError, require
+from ratecast.errors import ConfigError, DataError, RatecastError, require
 from ratecast.records import Prediction, Review
 
 httpx = require("httpx", "client", "the client")
@@ -56,6 +57,8 @@ class _Requests:
     """What both clients share: what is sent, how answers are read, and when to try again."""
 
     def __init__(self, url: str, *, key: str | None = None, timeout_seconds: float = 30.0, retries: int = 3) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"expected an address such as http://127.0.0.1:8000, found {url!r}")
         self._retries = retries
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         self._settings: dict[str, Any] = {"base_url": url, "headers": headers, "timeout": timeout_seconds}
@@ -64,6 +67,17 @@ class _Requests:
         """Seconds before each further try: twice as long each time, and of random length, so that clients spread out."""
         for number in range(self._retries):
             yield random.uniform(0.5, 1.0) * min(_FIRST_PAUSE_SECONDS * 2**number, _LONGEST_PAUSE_SECONDS)  # noqa: S311 - no secret
+
+
+def _json(body: dict[str, Any] | None) -> dict[str, Any]:
+    """The arguments of a request with a body; half of a surrogate pair is escaped, so that the service can refuse it."""
+    if body is None:
+        return {}
+    try:
+        content = json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"this cannot be sent as JSON: {error}") from None
+    return {"content": content.encode(), "headers": {"content-type": "application/json"}}
 
 
 def _asked(pause: float, error: ServiceError, answer: Any) -> float:
@@ -84,6 +98,11 @@ def _error_of(answer: Any) -> ServiceError:
 
 
 def _predict_body(reviews: Sequence[str | Review], **given: str | float | None) -> dict[str, Any]:
+    if isinstance(reviews, str):
+        raise DataError("expected a list of texts, found one string: put it into a list")
+    for row, one in enumerate(reviews):
+        if not isinstance(one, str | Review):
+            raise DataError(f"expected texts or reviews, found {type(one).__name__} at {row}")
     messages = [{"text": one} if isinstance(one, str) else _message(one) for one in reviews]
     return {"reviews": messages, **{name: value for name, value in given.items() if value is not None}}
 
@@ -120,6 +139,9 @@ class Client(_Requests):
         timeout_seconds: how long an answer may take.
         retries: how often a request is tried again.
 
+    Raises:
+        ConfigError: if the address is none.
+
     Example:
         ``with Client("http://127.0.0.1:8000") as client: client.predict(["Great phone"])[0].rating``
     """
@@ -147,6 +169,7 @@ class Client(_Requests):
             deadline_ms: how long the answer is of use; by default as long as the service allows.
 
         Raises:
+            DataError: if this is none that can be sent.
             ServiceError: if the service refuses, or cannot be reached.
         """
         body = _predict_body(reviews, model=model, version=version, route_by=route_by, deadline_ms=deadline_ms)
@@ -156,6 +179,7 @@ class Client(_Requests):
         """Tell the right rating of a prediction; it is kept when this returns.
 
         Raises:
+            DataError: if this is none that can be sent.
             ServiceError: if the service refuses, or cannot be reached.
         """
         self._request("POST", "/v1/feedback", {"prediction_id": prediction_id, "rating": rating})
@@ -175,11 +199,11 @@ class Client(_Requests):
         self.close()
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        pauses = self._pauses()
+        pauses, sent = self._pauses(), _json(body)
         while True:
             answer = None
             try:
-                answer = self._client.request(method, path, json=body)
+                answer = self._client.request(method, path, **sent)
                 if answer.is_success:
                     return answer.json()
                 error = _error_of(answer)
@@ -232,11 +256,11 @@ class AsyncClient(_Requests):
         await self.close()
 
     async def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        pauses = self._pauses()
+        pauses, sent = self._pauses(), _json(body)
         while True:
             answer = None
             try:
-                answer = await self._client.request(method, path, json=body)
+                answer = await self._client.request(method, path, **sent)
                 if answer.is_success:
                     return answer.json()
                 error = _error_of(answer)

@@ -126,7 +126,12 @@ class Predictor:
         """Expected ratings at which levels begin where QWK counts, shape ``(level - 1,)``; None on a continuous scale."""
         for part in self.manifest.components:
             if part.kind == "thresholds":
-                return np.asarray(part.settings["thresholds"], dtype=np.float64)
+                found: FloatArray = np.asarray(part.settings["thresholds"], dtype=np.float64)
+                if found.shape != (len(self.scale) - 1,):
+                    raise ModelFolderError(
+                        f"{self.folder} is damaged: found {found.size} thresholds of {len(self.scale)} levels"
+                    )
+                return found
         return None
 
     def predict(
@@ -313,7 +318,16 @@ def load(folder: str | Path, *, threads: int | None = None, device: str = "cpu")
         ModelFolderError: if it is no model folder, or damaged, incomplete or of a newer format.
     """
     path = Path(folder)
-    return Predictor(path, read_manifest(path), threads, device)
+    manifest = read_manifest(path)
+    try:
+        predictor = Predictor(path, manifest, threads, device)
+        predictor.check_answer()
+        _ = predictor.thresholds, predictor.intervals  # which are read only when they are needed
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:  # what is in the files is not what should be
+        raise ModelFolderError(
+            f"{path} is damaged ({type(error).__name__}: {error}); fit again or restore the folder"
+        ) from error
+    return predictor
 
 
 def with_predictions(table: Table, predictions: Predictions) -> tuple[Table, list[str]]:

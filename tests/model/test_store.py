@@ -84,6 +84,28 @@ def test_damaged_manifest_is_told(tmp_path: Path, content: str) -> None:
         read_manifest(tmp_path)
 
 
+def test_what_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = write_model(tmp_path)
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ModelFolderError, match=r"cannot read .*part\.bin: Permission denied"):
+        verify(tmp_path, manifest.components[0])
+    with pytest.raises(ModelFolderError, match=rf"cannot read .*{MANIFEST}: Permission denied"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [{"about": None}, {"columns": 5}, {"components": [{"name": "a", "kind": "b", "files": []}]}])
+def test_manifest_of_wrong_values_is_told(tmp_path: Path, wrong: dict[str, object]) -> None:
+    write_model(tmp_path)
+    content = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps(content | wrong))
+    with pytest.raises(ModelFolderError, match="damaged"):
+        read_manifest(tmp_path)
+
+
 def test_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
     write_model(tmp_path)
     content = json.loads((tmp_path / MANIFEST).read_text())

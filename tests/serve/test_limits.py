@@ -1,18 +1,27 @@
 """Clients that are too many, too large or gone, with the limits that the service has by default or low ones."""
 
+import asyncio
 import contextlib
+import http.client
 import json
 import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 import ratecast
+from ratecast.config import LimitsConfig
 from ratecast.serve.files import possible_connections
+from ratecast.serve.gate import Gate
 from ratecast.serve.keys import add_key
+from ratecast.serve.metrics import Metrics
+from ratecast.serve.rates import Rates
+from ratecast.serve.tracing import Tracing
 from served import Running, connect, received, serving
 
 
@@ -146,3 +155,51 @@ def test_two_models_answer_side_by_side(linear_model: Path, contrary_model: Path
     for number, rating in found.items():
         assert rating == pytest.approx(expected[number % 3 == 0][number])
     assert abs(expected[0] - expected[1]).max() > 0.5
+
+
+@pytest.mark.parametrize("size", [1_200_000, 50_000_000])
+def test_a_client_that_sends_all_first_hears_that_it_is_too_much(linear_model: Path, size: int) -> None:
+    with serving(linear_model, "--max-body-bytes", "1000000") as running:
+        connection = http.client.HTTPConnection(running.client.base_url.host, running.client.base_url.port, timeout=20)
+        connection.request("POST", "/v1/predict", b" " * size, {"content-type": "application/json"})
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"]["code"]) == (413, "body_too_large")
+        connection.close()
+        assert running.client.get("/healthz").status_code == 200
+
+
+def test_a_request_that_is_cut_off_when_the_service_leaves_is_told(linear_model: Path) -> None:
+    sent: list[Any] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(60)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    limits, metrics = LimitsConfig(), Metrics()
+    gate = Gate(
+        slow,
+        limits=limits,
+        keys=None,
+        metrics=metrics,
+        rates=Rates(limits, metrics),
+        tracing=Tracing(),
+        is_leaving=lambda: True,
+        check_room=lambda _: None,
+        log_bodies=False,
+    )
+    scope = {"type": "http", "method": "POST", "path": "/v1/predict", "headers": [(b"host", b"localhost")]}
+
+    async def work() -> None:
+        task = asyncio.create_task(gate(scope, receive, send))
+        await asyncio.sleep(0.05)
+        task.cancel()  # as the server does when its time to leave is over
+        await task
+
+    asyncio.run(work())
+    assert sent[0]["status"] == 503
+    assert json.loads(sent[1]["body"])["error"]["message"] == "the service is being stopped; try again in 1 s"

@@ -63,6 +63,12 @@ def picked(versions: tuple[Wanted, ...], count: int) -> np.ndarray:
     return np.asarray([pick(versions, f"user {number}".encode()) for number in range(count)])
 
 
+@pytest.mark.parametrize("name", ["a/b", "a@0.7", "a\n"])
+def test_names_that_no_address_can_have_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"the name .* has"):
+        wanted_versions([f"{name}=model"])
+
+
 def test_each_version_gets_its_share_of_the_keys() -> None:
     found = picked(wanted_versions(["shop=a", "shop=b@0.25", "shop=c@0.05", "shop=d@0"]), 20_000)
     shares = np.bincount(found, minlength=4) / len(found)

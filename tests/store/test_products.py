@@ -53,7 +53,11 @@ def expected_scores(table: pd.DataFrame) -> pd.DataFrame:
     between = max((between_squares / (len(count) - 1) - inside) / size, 0.0)
     precision = count / inside + 1 / max(between, 1e-12)
     score = (mean * count / inside + total / max(between, 1e-12)) / precision
-    return pd.DataFrame({"reviews": count, "mean": mean, "score": score, "error": precision**-0.5, "between": between})
+    drawn = inside / (count * between + inside)
+    of_mean = inside / len(table) + between * (count**2).sum() / len(table) ** 2
+    drawing = 2 / (len(count) - 3) * (mean - total) ** 2
+    error = (1 / precision + drawn**2 * (of_mean + drawing)) ** 0.5
+    return pd.DataFrame({"reviews": count, "mean": mean, "score": score, "error": error})
 
 
 @pytest.mark.parametrize("chosen", [{}, {"model": "m1"}, {"since": START + timedelta(days=10)}])
@@ -71,8 +75,29 @@ def test_scores(store: Store, table: pd.DataFrame, chosen: dict[str, Any]) -> No
         assert product.score == pytest.approx(row["score"], abs=1e-5)
         low, high = product.interval
         assert (low + high) / 2 == pytest.approx(product.score)
-        if row["between"]:
-            assert high - low == pytest.approx(2 * 1.959964 * row["error"], rel=1e-5)
+        assert high - low == pytest.approx(2 * 1.959964 * row["error"], rel=1e-4)
+
+
+@pytest.mark.parametrize("between", [0.0, 0.02, 0.3])
+def test_intervals_hold_the_true_means(between: float) -> None:
+    draw, held, products, reviews = np.random.default_rng(0), [], 6, 30
+    for _ in range(400):
+        true = draw.normal(3.7, between**0.5, products)
+        ratings = draw.normal(true[:, None], 1.0, (products, reviews))
+        means = ratings.mean(axis=1)
+        prior = estimate_prior(
+            products=products,
+            reviews=ratings.size,
+            total=ratings.sum(),
+            squared_means=reviews * (means**2).sum(),
+            squares=(ratings**2).sum(),
+            squared_counts=products * reviews**2,
+        )
+        weight = reviews * prior.between / (reviews * prior.between + prior.within)
+        for mean, right in zip(means, true, strict=True):
+            low, high = prior.interval(reviews, mean, prior.mean + weight * (mean - prior.mean))
+            held.append(low <= right <= high)
+    assert np.mean(held) > 0.925
 
 
 def test_means_that_differ_are_kept_apart_and_few_reviews_draw_to_the_middle(store: Store) -> None:

@@ -97,6 +97,9 @@ class OnnxGraph:
             raise ModelFolderError(f"{folder} is packed and predicts nothing; run ratecast unpack {folder} --out MODEL first")
         settings = TextSettings.from_json(dict(component.settings["text"]))
         prefix = component.settings.get(PREFIX, "")
+        for file in (f"{prefix}{GRAPH_FILE}", f"{prefix}{TOKENIZER_FILE}"):
+            if file not in component.files:  # whose hashes have been checked
+                raise ModelFolderError(f"{folder} is damaged: it does not name {file}; fit again or restore the folder")
         encoder = TextEncoder.load(folder / f"{prefix}{TOKENIZER_FILE}", settings)
         pooling = folder / f"{prefix}{POOLING_FILE}"
 

@@ -136,14 +136,16 @@ def read_manifest(folder: Path) -> Manifest:
         ModelFolderError: if the folder is no model, its manifest is damaged, or its format is newer than this version knows.
     """
     path = folder / MANIFEST
-    if not folder.exists():
-        raise ModelFolderError(f"there is no model folder {folder}")
-    if not path.is_file():
-        raise ModelFolderError(
-            f"{folder} is no model folder: it holds no {MANIFEST}; expected a folder that ratecast fit wrote"
-        )
+    with explained_read(path):
+        if not folder.exists():
+            raise ModelFolderError(f"there is no model folder {folder}")
+        if not path.is_file():
+            raise ModelFolderError(
+                f"{folder} is no model folder: it holds no {MANIFEST}; expected a folder that ratecast fit wrote"
+            )
+        text = path.read_bytes()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(text)
         version = content["format_version"]
         if not isinstance(version, int):
             raise TypeError(f"format_version is {version!r}")
@@ -153,7 +155,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "pip install --upgrade ratecast"
             )
         components = [
-            Component(name=part["name"], kind=part["kind"], files=part["files"], settings=part["settings"])
+            Component(name=part["name"], kind=part["kind"], files=_mapping(part, "files"), settings=_mapping(part, "settings"))
             for part in content["components"]
         ]
         return Manifest(
@@ -161,13 +163,33 @@ def read_manifest(folder: Path) -> Manifest:
             components=tuple(components),
             chain=tuple(content["chain"]),
             baselines=tuple(content["baselines"]),
-            about=content["about"],
-            columns=content.get("columns", {}),  # older folders have none
+            about=_mapping(content, "about"),
+            columns=_mapping({"columns": {}} | content, "columns"),  # older folders have none
         )
-    except (OSError, ValueError, KeyError, TypeError, ScaleError) as error:
+    except (ValueError, KeyError, TypeError, ScaleError) as error:
         raise ModelFolderError(
             f"{path} is damaged ({type(error).__name__}: {error}); fit again or restore the folder"
         ) from None
+
+
+def _mapping(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = content[name]
+    if not isinstance(found, dict):
+        raise TypeError(f"{name} is {found!r}")
+    return found
+
+
+@contextmanager
+def explained_read(path: Path) -> Iterator[None]:
+    """Says of an error of the operating system that a file of a model folder cannot be read.
+
+    Raises:
+        ModelFolderError: in its place.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ModelFolderError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def verify(folder: Path, component: Component) -> None:
@@ -180,9 +202,13 @@ def verify(folder: Path, component: Component) -> None:
         path = folder / file
         if Path(file).name != file:
             raise ModelFolderError(f"{folder / MANIFEST} is damaged: the file name {file!r} leads out of the folder")
-        if not path.is_file():
-            raise ModelFolderError(f"the model folder {folder} is incomplete: {file} is missing; fit again or restore the file")
-        if sha256(path) != expected:
+        with explained_read(path):
+            if not path.is_file():
+                raise ModelFolderError(
+                    f"the model folder {folder} is incomplete: {file} is missing; fit again or restore the file"
+                )
+            found = sha256(path)
+        if found != expected:
             raise ModelFolderError(
                 f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}; fit again or restore the file"
             )

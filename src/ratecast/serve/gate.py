@@ -1,6 +1,7 @@
 """What every request passes before the routes: its id, its key, its size; and what every answer carries."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -27,6 +28,10 @@ OPEN_PATHS: Final = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready
 _OPEN_FILES: Final = "/page/static/"
 _OPEN_BYTES: Final = 1024
 """Largest body of a request that needs no key, and no body."""
+_TOO_LARGE: Final = 413
+_DISCARD_BYTES: Final = 200_000_000
+_DISCARD_SECONDS: Final = 2.0
+"""How much of a refused body is read, and for how long, before the connection is closed."""
 _PAGE: Final = "/page/"
 _PREDICTING: Final = re.compile(r"/v1/predict|/v2/models/[^/]+(?:/(versions)/[^/]+)?/infer")
 _HEADERS: Final = {
@@ -102,9 +107,15 @@ class Gate:
                 if self._log_bodies and body and not _is_open(scope["path"]):  # what anybody may send
                     state["body"] = redacted(body)
             except Fault as fault:
+                if fault.status == _TOO_LARGE and "expect" not in headers:
+                    await _discard(receive)
                 await _refuse(fault, scope["path"], request_id, answer)
             else:
                 await self._app(scope, _replay(body, receive), answer)
+        except asyncio.CancelledError:  # the time to leave is over, and the server waits no longer
+            if status or not self._is_leaving():
+                raise
+            await _refuse(Fault.overloaded("the service is being stopped", 1.0), scope["path"], request_id, answer)
         except Exception as error:
             _LOG.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
             if status:
@@ -157,7 +168,7 @@ class Gate:
 
     def _too_large(self, path: str) -> Fault:
         return Fault(
-            413, "body_too_large", f"the body is larger than {self._most_bytes(path)} bytes; send fewer reviews at once"
+            _TOO_LARGE, "body_too_large", f"the body is larger than {self._most_bytes(path)} bytes; send fewer reviews at once"
         )
 
     async def _read(self, path: str, receive: Receive) -> bytes:
@@ -195,7 +206,7 @@ class Gate:
         added = [(name, value) for name, value in _HEADERS.items() if name.encode() not in present]
         added += [("x-request-id", state["request_id"]), *self._rates.headers(state["key"]).items()]
         # After a refused body the rest of it may still come: the connection cannot be used again.
-        if self._is_leaving() or message["status"] in {408, 413}:
+        if self._is_leaving() or message["status"] in {408, _TOO_LARGE}:
             added.append(("connection", "close"))
         message["headers"] = [*message["headers"], *((name.encode(), value.encode()) for name, value in added)]
 
@@ -245,6 +256,21 @@ async def _refuse(fault: Fault, path: str, request_id: str, send: Send) -> None:
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": fault.status, "headers": pairs})
     await send({"type": "http.response.body", "body": content})
+
+
+async def _discard(receive: Receive) -> None:
+    """Read what is left of a body that is refused, for a while: clients that send all of it first hear of nothing before.
+
+    Those that send ``Expect: 100-continue`` wait for the answer, and would be asked for the body by it being read.
+    """
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while size < _DISCARD_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

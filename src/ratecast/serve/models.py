@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ratecast.errors import ConfigError, ModelFolderError
-from ratecast.model.store import MANIFEST
+from ratecast.model.store import MANIFEST, explained_read
 from ratecast.predict import Predictor, load
 from ratecast.serve.faults import Fault
 from ratecast.serve.routing import pick
@@ -85,9 +85,13 @@ def folder_version(folder: Path) -> str:
     """Twelve hexadecimal digits that name the content of a model folder, whose manifest holds the hash of every file.
 
     It is empty for a folder without a manifest, which loading refuses.
+
+    Raises:
+        ModelFolderError: if the manifest cannot be read.
     """
     path = folder / MANIFEST
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
+    with explained_read(path):
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
 
 
 @dataclass(frozen=True, kw_only=True)

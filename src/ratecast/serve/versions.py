@@ -68,6 +68,8 @@ def _read(text: str) -> _Written:
     name = name if has_name else folder.resolve().name
     if not name:
         raise ConfigError(f"{text!r} has no name; write NAME=FOLDER")
+    if bad := sorted({one for one in name if one in "/@" or not one.isprintable()}):
+        raise ConfigError(f"the name {name!r} has {bad[0]!r}, which addresses cannot hold or which has a meaning of its own")
     is_shadow = not is_plain and suffix == _SHADOW
     weight = None if is_plain else 0.0 if is_shadow else _weight(text, suffix)
     return _Written(version=Wanted(name=name, folder=folder, is_shadow=is_shadow), weight=weight, has_name=bool(has_name))

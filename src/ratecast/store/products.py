@@ -1,7 +1,8 @@
 """Scores of products, and how they change over time.
 
 The score is the mean of a normal posterior under a normal prior that is estimated from all products (empirical Bayes; Efron and
-Morris 1975, section 2): a product with few reviews is drawn towards the mean of all, one with many keeps its own mean.
+Morris 1975, section 2): a product with few reviews is drawn towards the mean of all, one with many keeps its own mean. Its
+interval counts that the prior is an estimate too (Morris 1983, "Parametric empirical Bayes inference", JASA 78).
 """
 
 import math
@@ -76,11 +77,28 @@ class Prior:
         mean: over all products, of their means.
         between: variance of products' true means.
         within: variance of the ratings of one product.
+        mean_variance: variance of ``mean`` around the true one.
+        products: number of products.
     """
 
     mean: float
     between: float
     within: float
+    mean_variance: float
+    products: float
+
+    def interval(self, reviews: int, mean: float, score: float) -> tuple[float, float]:
+        """Where the true mean of a product lies, with a probability of 95 %.
+
+        The variance is that of the posterior. What is drawn towards ``mean`` has in it the variance of that too, and, as
+        ``between`` is an estimate, the more the farther it is drawn: 2 / (k - 3) · (1 - w)² · (m - mean)² of k products, where
+        w is the weight of its own mean m.
+        """
+        drawn = self.within / (reviews * self.between + self.within)
+        posterior = drawn * self.between
+        drawing = 2 / max(self.products - 3, 1) * (mean - self.mean) ** 2
+        error = math.sqrt(posterior + drawn**2 * (self.mean_variance + drawing))
+        return score - _Z * error, score + _Z * error
 
 
 def read_products(
@@ -148,7 +166,13 @@ def estimate_prior(
     if products > 1:
         spread = squared_means - reviews * mean * mean
         between = max((spread - (products - 1.0) * within) / (reviews - squared_counts / reviews), 0.0)
-    return Prior(mean=mean, between=between + smallest, within=within + smallest)
+    return Prior(
+        mean=mean,
+        between=between + smallest,
+        within=within + smallest,
+        mean_variance=within / reviews + between * squared_counts / reviews**2,
+        products=products,
+    )
 
 
 def read_trend(
@@ -186,8 +210,7 @@ def _filters(model: str | None, since: datetime | None, until: datetime | None) 
 
 def _product(row: Sequence[Any], prior: Prior) -> Product:
     item, reviews, mean, score = row
-    error = math.sqrt(prior.between * prior.within / (reviews * prior.between + prior.within))
-    return Product(item=item, reviews=reviews, mean=mean, score=score, interval=(score - _Z * error, score + _Z * error))
+    return Product(item=item, reviews=reviews, mean=mean, score=score, interval=prior.interval(reviews, mean, score))
 
 
 def _point(by: Period, period: int, reviews: int, mean: float, squares: float) -> TrendPoint:

@@ -78,3 +78,10 @@ def test_rating_can_be_given_up(page: Page, tmp_path: Path) -> None:
     page.get_by_role("button", name="Rate", exact=True).click()
     expect(page.get_by_role("heading", name="1 review rated")).to_be_visible()
     expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_ratings_that_cannot_be_on_the_scale_are_told(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "stars.csv"
+    file.write_text("review,rating\nthe room was great,5\nthe room was awful,77\n")
+    page.locator("#file").set_input_files(file)
+    expect(page.get_by_role("alert")).to_contain_text("review 2 has the rating 77; expected one from 1 to 5")

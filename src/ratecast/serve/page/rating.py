@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from arro3.core import Table
 
 from ratecast.data import load_reviews
@@ -95,6 +96,7 @@ def read_upload(content: bytes, name: str, predictor: Predictor, most_text_bytes
         except DataError as error:
             raise DataError(str(error).replace(str(file), path.name)) from None
     _check_size(loaded.reviews, most_text_bytes)
+    _check_ratings(loaded.reviews, predictor)
     found = loaded.report.columns
     notes = [f"The text is read from the column {found.text!r}."]
     notes += [f"The title is read from the column {found.title!r}."] if found.title else []
@@ -112,6 +114,17 @@ def _check_size(reviews: Reviews, most_text_bytes: int) -> None:
     for row, text in enumerate(reviews.joined()):
         if (size := len(text.encode())) > most_text_bytes:
             raise DataError(f"review {row + 1} has {size:,} bytes; expected at most {most_text_bytes:,}")
+
+
+def _check_ratings(reviews: Reviews, predictor: Predictor) -> None:
+    """See whether the ratings that reviews came with can be on the model's scale; a continuous one has no sure ends."""
+    scale = predictor.scale
+    if reviews.rating is None or scale.is_continuous:
+        return
+    outside = np.flatnonzero((reviews.rating < scale.low) | (reviews.rating > scale.high))
+    if len(outside):
+        found = f"review {outside[0] + 1} has the rating {reviews.rating[outside[0]]:g}"
+        raise DataError(f"{found}; expected one from {scale.low:g} to {scale.high:g}")
 
 
 async def rate(served: Served, upload: Upload, store: Store | None) -> AsyncIterator[bytes]:

@@ -26,6 +26,7 @@ _SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_MOST_PRODUCTS: Final = 2**31
 Count = Callable[[Request, int], None]
 _STATUS: Final[Mapping[type[RatecastError], int]] = {StoreUnavailableError: 503, UnknownPredictionError: 404}
 
@@ -178,7 +179,7 @@ def _add_products(router: APIRouter, store: Store) -> None:
     def products(
         model: str,
         order: Literal["best", "worst", "reviews"] = "reviews",
-        offset: Annotated[int, Query(ge=0)] = 0,
+        offset: Annotated[int, Query(ge=0, le=_MOST_PRODUCTS)] = 0,
         limit: Annotated[int, Query(ge=1, le=200)] = 25,
     ) -> dict[str, Any]:
         return asdict(store.products(model=model, order=order, offset=offset, limit=limit))
