@@ -34,15 +34,19 @@ class Row:
     learns: bool = True
 
 
+def _few(*, pairs: int, anew: int) -> tuple[str, ...]:
+    """What the settings leave to the number of reviews."""
+    return ("--contrastive-passes", str(pairs), "--reinitialised-layers", str(anew))
+
+
 ROWS = (
     Row("sentences compared", learns=False),
     Row("SmolLM2: numbers", (*SMOLLM2, "--prompt", "Review:\n{text}\nRating from {low} to {high}:"), learns=False),
     Row("SmolLM2: words", SMOLLM2, learns=False),
-    Row(PLAIN),
-    Row("pairs", ("--contrastive-passes", "10")),
-    Row("top layer anew", ("--reinitialised-layers", "1")),
-    Row("pairs and top layer anew", ("--contrastive-passes", "10", "--reinitialised-layers", "1")),
-    Row("three networks", ("--ensemble", "3")),
+    Row(PLAIN, _few(pairs=0, anew=0)),
+    Row("pairs", _few(pairs=10, anew=0)),
+    Row("top layer anew", _few(pairs=0, anew=1)),
+    Row("pairs and top layer anew", _few(pairs=10, anew=1)),
     Row("SmolLM2: plain", (*SMOLLM2, "--tune", "lora")),
     Row("SmolLM2: prompt", (*SMOLLM2, "--tune", "lora", "--prompt", "default")),
 )
@@ -75,7 +79,7 @@ def main() -> None:
         "Few labels, or none",
         ["labels", "method", "RMSE of each seed", "mean RMSE", "less plain (95 % interval)", "Spearman", "accuracy", "seconds"],
         table,
-        "few_labels" + ("_blend" if arguments.blend else "") + ("_test" if arguments.test else ""),
+        "few_labels" + ("_blend" if arguments.blend else "") + ("_test" if arguments.test else "") + f"-{task.name}",
         reviews=f"{arguments.dataset}, judged on {len(task.judged):,} "
         + ("test" if arguments.test else "training")
         + " reviews not learnt from",

@@ -50,6 +50,11 @@ ROWS = (
 )
 
 
+def _with_layers(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """The flags, and that no layer starts anew unless they say so, as one does by itself where reviews are few."""
+    return flags if "--reinitialised-layers" in flags else (*flags, "--reinitialised-layers", "0")
+
+
 def main() -> None:
     """Measure and write."""
     parser = run_parser(__doc__ or "")
@@ -62,14 +67,14 @@ def main() -> None:
     task = Task.read(arguments.data_dir, "yelp_10k", arguments.cache / "strengthening", test=arguments.test)
     runs = Runs(task.folder, again=arguments.again)
     common = ["--no-blend", "--test-fraction", "0", "--max-tokens", str(TOKENS), "--steps", str(STEPS)]
-    common += ["--threads", arguments.threads]
+    common += ["--threads", arguments.threads, "--contrastive-passes", "0"]
     facts: dict[str, list[dict[str, float]]] = {row.name: [] for row in chosen}
     for seed in seeds:
         found = {}
         for row in chosen:
             name = f"{row.name.replace(' ', '-')}-seed{seed}"
             source = str(task.written(ROWS_LEARNT, seed))
-            held = runs.hold(name, "fit", source, *common, "--seed", str(seed), *row.flags)
+            held = runs.hold(name, "fit", source, *common, "--seed", str(seed), *_with_layers(row.flags))
             if held is not None:
                 found[row.name] = task.predicted(held)
                 facts[row.name].append({"seconds": training_facts(held.folder)["seconds"]})

@@ -127,9 +127,8 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
         short = ": the time was too short to train its layers" if job.config.backbone.trained_layers is None else ""
         found.append(f"The backbone is as it was pretrained, its head alone has learnt{short}.")
     elif result.best_step == 0:
-        found.append(
-            "No step of fine-tuning was better on the validation reviews than the untrained backbone: more time may help."
-        )
+        before = "the untrained backbone: more time may help" if tuned.pairs is None else "what pairs of reviews had taught"
+        found.append(f"No step of fine-tuning was better on the validation reviews than {before}.")
     if tuned.prompt is not None:
         found.append(f"The reviews were read in the prompt {tuned.prompt.describe()}.")
         found += [f"Warning: {warning}." for warning in [tuned.prompt.warning()] if warning]
