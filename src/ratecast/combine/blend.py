@@ -28,6 +28,10 @@ WEIGHT_PENALTY: Final = 1.0
 BIAS_PENALTY: Final = 2.0
 """Penalties on the squared distance from plain equal weights and from no bias, in units of one held-out review's loss."""
 
+OPTIMISM: Final = 5.0
+"""A blend that is fitted to n held-out reviews is flattened to the power n / (n + 5): its members were chosen by the same
+reviews (a backbone's best step, a linear model's penalty), and the fewer these are, the surer they look than they are."""
+
 _LEAST_WEIGHT: Final = 1e-6  # a smaller weight changes nothing, and its member would be computed for nothing
 _FLOOR: Final = 1e-4  # a smaller probability of one member must not decide the product
 
@@ -207,13 +211,13 @@ class _Task:
         return np.asarray(-np.log(np.maximum(chosen, 1e-12)) + gaps**2)
 
     def solve(self) -> FloatArray:
-        """Weights and biases of the least penalised loss, shape ``(member + level,)``."""
+        """Weights and biases of the least penalised loss, a little flatter (`OPTIMISM`), shape ``(member + level,)``."""
         optimize = require("scipy.optimize", "train", "blending models")
         members = self.logarithms.shape[2]
         start = np.concatenate([np.full(members, 1 / members), np.zeros(len(self.levels))])
         bounds = [(0, None)] * members + [(None, None)] * len(self.levels)
         found = optimize.minimize(self._objective(start), start, jac=True, method="L-BFGS-B", bounds=bounds)
-        return np.asarray(found.x, dtype=np.float64)
+        return np.asarray(found.x, dtype=np.float64) * len(self.index) / (len(self.index) + OPTIMISM)
 
     def _objective(self, start: FloatArray) -> Callable[[FloatArray], tuple[float, FloatArray]]:
         members = self.logarithms.shape[2]
