@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import ratecast
 from ratecast.cli import run
 from ratecast.combine.blend import Blend
 from ratecast.combine.cascade import Cascade, doubt
+from ratecast.errors import ModelFolderError
 from ratecast.model.store import create_component, read_manifest, write_manifest
 from ratecast.scale import FloatArray
 
@@ -72,3 +74,15 @@ def test_the_table_has_the_column(cascaded: Path, tmp_path: Path) -> None:
     source.write_text("text\nthe phone was great and the story was awful\n")
     assert run(["predict", str(cascaded), str(source), "--out", str(out)]) == 0
     assert read_parquet(out).read_all()["passed_on"].to_pylist() in ([True], [False])
+
+
+@pytest.mark.parametrize(("kind", "wrong"), [("thresholds", {"settings": {"thresholds": [1.0]}}), ("onnx", {"files": {}})])
+def test_a_component_of_wrong_values_is_told(tiny_model: Path, tmp_path: Path, kind: str, wrong: dict[str, Any]) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    manifest = read_manifest(folder)
+    components = tuple(replace(part, **wrong) if part.kind == kind else part for part in manifest.components)
+    assert components != manifest.components
+    write_manifest(folder, replace(manifest, components=components))
+    with pytest.raises(ModelFolderError, match="is damaged"):
+        ratecast.load(folder)

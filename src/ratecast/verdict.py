@@ -129,6 +129,8 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
     elif result.best_step == 0:
         before = "the untrained backbone: more time may help" if tuned.pairs is None else "what pairs of reviews had taught"
         found.append(f"No step of fine-tuning was better on the validation reviews than {before}.")
+    if tuned.config.strengthen.reinitialised_layers == 1:
+        found.append("The backbone's topmost layer started from random weights, which helps on few reviews.")
     if tuned.prompt is not None:
         found.append(f"The reviews were read in the prompt {tuned.prompt.describe()}.")
         found += [f"Warning: {warning}." for warning in [tuned.prompt.warning()] if warning]

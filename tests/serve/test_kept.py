@@ -99,6 +99,7 @@ def test_reviews_that_come_with_their_ratings_show_where_the_text_says_something
             assert time.monotonic() < end
             time.sleep(0.1)
         assert [(found["stars"], found["reasons"]) for found in waiting] == [(1, ["surprising"])]
+        assert running.client.get(f"/page/products?model=tiny&offset={10**22}").status_code == 422
         (trend,) = running.client.get("/page/trend?model=tiny&item=Hotel&by=day").json()
         assert (trend["start"], trend["reviews"]) == ("2026-01-05", 2)
         refused = running.client.post("/v1/predict", json={"reviews": [{"text": "a", "rating": 6}]})

@@ -1,49 +1,86 @@
 """What the settings leave open where reviews are few."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from finetuned import SCALE, Parts, RunOf, tune
+from interruption import InterruptingReporter, StoppedError
 from ratecast.config import FitConfig
 from ratecast.train import planning
-from ratecast.train.few import ANEW_REVIEWS, PAIR_PASSES, PAIRED_REVIEWS, with_usual
-from ratecast.train.plan import Speed
-
-LAYERS = 6
+from ratecast.train.few import FEW_REVIEWS, PAIR_PASSES, planned_for_few
+from ratecast.train.plan import Plan, Speed
 
 
-def found(reviews: int = 100, *, layers: int = LAYERS, has_time: bool = True, is_taught: bool = False, **given: Any) -> Any:
-    """Layers that start anew, and passes over pairs."""
+def found(
+    reviews: int = 100,
+    *,
+    layers: int = 6,
+    trained: int = 6,
+    seconds: float | None = None,
+    is_taught: bool = False,
+    **given: Any,
+) -> tuple[int, float]:
+    """Layers that start anew, and passes over pairs, of a plan that takes a minute."""
+    plan = Plan(
+        max_tokens=128,
+        trained_layers=trained,
+        layers=layers,
+        epochs=10.0,
+        most_epochs=10.0,
+        reviews=reviews,
+        precision="float32",
+        seconds=60.0,
+    )
     config = FitConfig().with_values(**{"pooling": "mean"} | given)
-    resolved = with_usual(config, layers=layers, reviews=reviews, has_time=has_time, is_taught=is_taught)
+    resolved = planned_for_few(plan, config, seconds=seconds, is_taught=is_taught).resolve(config)
+    assert resolved.strengthen.reinitialised_layers is not None
+    assert resolved.few.contrastive_passes is not None
     return resolved.strengthen.reinitialised_layers, resolved.few.contrastive_passes
 
 
 def test_few_reviews_begin_with_pairs_and_a_new_topmost_layer() -> None:
-    assert found() == (1, PAIR_PASSES)
-    assert found(max(ANEW_REVIEWS, PAIRED_REVIEWS)) == (0, 0)
-    assert found(has_time=False) == (1, 0)
+    assert found() == found(seconds=121.0) == (1, PAIR_PASSES)
+    assert found(FEW_REVIEWS) == (0, 0)
+    assert found(seconds=119.0) == found(steps=5) == found(epochs=2.0) == (1, 0)
+    assert found(trained=3) == (1, 0)  # what the frozen layers give is computed once
 
 
 @pytest.mark.parametrize(
     "given",
-    [{"layers": 3}, {"is_taught": True}, {"tune": "lora"}, {"trained_layers": 0}, {"prompt": "default"}, {"pooling": "last"}],
+    [
+        {"layers": 3, "trained": 3},
+        {"trained": 0},
+        {"is_taught": True},
+        {"tune": "lora"},
+        {"prompt": "default"},
+        {"pooling": "last"},
+    ],
     ids=str,
 )
 def test_nothing_is_added_to_what_it_was_not_measured_with(given: dict[str, Any]) -> None:
     assert found(**given) == (0, 0)
 
 
-def test_frozen_layers_learn_no_pairs() -> None:
-    assert found(trained_layers=3) == (1, 0)
-
-
 def test_what_is_given_stays() -> None:
     assert found(reinitialised_layers=0, contrastive_passes=0.0) == (0, 0)
-    assert found(10**6, reinitialised_layers=2, contrastive_passes=3.0, has_time=False) == (2, 3)
+    assert found(10**6, reinitialised_layers=2, contrastive_passes=3.0, seconds=1.0) == (2, 3)
+
+
+def test_a_resumed_run_keeps_to_what_was_planned(
+    parts: Parts, run_of: RunOf, deep_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=500.0))
+    settings: dict[str, Any] = {"backbone": str(deep_backbone), "checkpoint_seconds": 1e-9}
+    seconds = planning.plan_run(parts, SCALE, run_of(**settings), time_left=None).plan.seconds
+    with pytest.raises(StoppedError):  # in a time that is enough for all passes, but not for pairs
+        tune(parts, replace(run_of(**settings), reporter=InterruptingReporter(2)), time_left=lambda: 1.5 * seconds)
+    resumed = tune(parts, run_of(resume=True, patience=1, **settings), time_left=lambda: 10 * seconds)
+    assert resumed.config.backbone.trained_layers is None
+    assert resumed.pairs is None
 
 
 def test_a_fit_begins_so_by_itself(parts: Parts, run_of: RunOf, deep_backbone: Path) -> None:

@@ -142,7 +142,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StrengthenConfig:
-    """What makes fine-tuning hold better on new reviews. All of it is off by default."""
+    """What makes fine-tuning hold better on new reviews. Off by default, but for a new topmost layer where reviews are few."""
 
     layer_decay: float = 1.0
     """Learning rate of each layer as a share of that of the layer above it; 1 gives all layers the same."""

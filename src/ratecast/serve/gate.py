@@ -107,7 +107,7 @@ class Gate:
                 if self._log_bodies and body and not _is_open(scope["path"]):  # what anybody may send
                     state["body"] = redacted(body)
             except Fault as fault:
-                if fault.status == _TOO_LARGE and "expect" not in headers:
+                if fault.status == _TOO_LARGE and "expect" not in headers and not _is_open(scope["path"]):
                     await _discard(receive)
                 await _refuse(fault, scope["path"], request_id, answer)
             else:

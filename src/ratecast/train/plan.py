@@ -62,6 +62,8 @@ class Plan:
         precision: what the backbone computes in, "float32" or "bfloat16".
         seconds: estimated time of training and of computing frozen layers.
         windows: most windows that a review is read in.
+        layers_anew: top layers that start from random weights without being asked for.
+        pair_passes: passes over pairs of reviews that come first without being asked for.
     """
 
     max_tokens: int
@@ -73,11 +75,14 @@ class Plan:
     precision: str
     seconds: float
     windows: int = 1
+    layers_anew: int = 0
+    pair_passes: float = 0.0
 
     def resolve(self, config: FitConfig) -> FitConfig:
         """The settings with everything filled in that was left to the plan."""
         every = self.trained_layers == self.layers
         pooled = config.backbone.pooled_layers
+        anew, passes = config.strengthen.reinitialised_layers, config.few.contrastive_passes
         if not every and config.backbone.trained_layers is None:
             if self.trained_layers == 0:
                 pooled = max(pooled, min(HEAD_LAYERS, self.layers))
@@ -89,6 +94,8 @@ class Plan:
             pooled_layers=pooled,
             epochs=self.most_epochs,  # the time ends the training before, where it is short, with the learning rate at nothing
             precision=self.precision,
+            reinitialised_layers=self.layers_anew if anew is None else anew,
+            contrastive_passes=self.pair_passes if passes is None else passes,
         )
 
     def describe(self, networks: int = 1) -> str:
@@ -98,6 +105,7 @@ class Plan:
         )
         if self.trained_layers == 0:
             layers = "the head alone"
+        layers += " (the topmost anew)" if self.layers_anew else ""
         most = f"{self.max_tokens} tokens" if self.windows == 1 else f"{self.windows} windows of {self.max_tokens} tokens"
         return (
             f"plan: {layers}, {self.epochs:.1f} passes over {self.reviews:,} reviews of up to {most}, "

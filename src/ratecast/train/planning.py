@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import torch
 
@@ -18,16 +18,13 @@ from ratecast.scale import RatingScale
 from ratecast.text.unknown import unknown_warning
 from ratecast.train.checkpointing import set_checkpointing
 from ratecast.train.ensemble import saved_plan
-from ratecast.train.few import with_usual
+from ratecast.train.few import planned_for_few
 from ratecast.train.loop import Run
 from ratecast.train.network import create_rater
 from ratecast.train.optim import with_learning_rate
 from ratecast.train.plan import Plan, lacking_seconds, make_plan, measure_speed, rounded, sample_rows
 from ratecast.train.precision import choose_precision
 from ratecast.train.timetable import Timetable
-
-_TIME_FOR_PAIRS: Final = 2.0
-"""Times the time of the plan that must be left where pairs of reviews are learnt first without being asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +131,12 @@ def plan_run(
     fixed: dict[str, Any] = {"layers": layers, "longest": backbone.encoder.settings.max_tokens, "precision": precision}
     fixed["is_readable"] = warning is None
     seconds = time.planner(speed.encoding, networks)
-    plan = saved or make_plan(texts.lengths, speed, config, seconds=seconds, **fixed)
+    plan = saved or planned_for_few(
+        make_plan(texts.lengths, speed, config, seconds=seconds, **fixed),
+        config,
+        seconds=time.left(networks),
+        is_taught=is_taught,
+    )
     least_layers = 0 if config.backbone.trained_layers == 0 else 1
     if seconds is not None and (plan.reviews == 0 or plan.trained_layers < least_layers):
 
@@ -143,20 +145,11 @@ def plan_run(
 
         more = networks * lacking_seconds(planned, len(texts), layers=least_layers)
         run.reporter.tell(f"fine-tuning the backbone on all {len(texts):,} reviews would take about {rounded(more)} more")
-    left = time.left(networks)
-    is_open = config.train.epochs is None and config.train.steps is None  # how long to train
-    config = with_usual(
-        plan.resolve(config),
-        layers=layers,
-        reviews=plan.reviews,
-        has_time=is_open and (left is None or left > _TIME_FOR_PAIRS * plan.seconds),
-        is_taught=is_taught,
-    )
     return Planned(
         loaded=loaded,
         layers=layers,
         plan=plan,
-        run=replace(run, config=config, plan=plan),
+        run=replace(run, config=plan.resolve(config), plan=plan),
         time=time,
         judged=judged,
         networks=networks,
