@@ -59,7 +59,7 @@ def test_what_cannot_be_sent_is_told_before_it_is(service: Running) -> None:
         with pytest.raises(DataError, match="expected a list of texts, found one string"):
             client.predict("good")
         with pytest.raises(DataError, match="expected texts or reviews, found NoneType at 1"):
-            client.predict(["good", None])  # type: ignore[list-item]
+            client.predict(["good", None])  # type: ignore[list-item] # as somebody without a type checker would
         with pytest.raises(DataError, match="cannot be sent as JSON"):
             client.feedback("a", float("nan"))
         with pytest.raises(ServiceError, match="surrogate"):
