@@ -27,13 +27,28 @@ def replace_file(partial: Path, path: Path) -> None:
 
 
 @contextmanager
+def explained_full_disk(target: Path) -> Iterator[None]:
+    """Turns what a full disk makes of a program into an `OutputError` that names ``target``."""
+    try:
+        yield
+    except Exception as error:
+        if is_full_disk(error):
+            raise OutputError(f"the disk is full: cannot write {target}; free some space and run again") from None
+        raise
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Whether an error says that the disk is full; of libraries in Rust (safetensors, tokenizers) only the text does."""
+    return (isinstance(error, OSError) and error.errno == errno.ENOSPC) or f"(os error {errno.ENOSPC})" in str(error)
+
+
+@contextmanager
 def explained_write(target: Path) -> Iterator[None]:
     """Turns the operating system's refusal to write into an `OutputError` that names ``target``."""
     try:
-        yield
+        with explained_full_disk(target):
+            yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OutputError(f"the disk is full: cannot write {target}; free some space and run again") from None
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EDQUOT, errno.EBUSY}:
             raise OutputError(f"cannot write {target}: {error.strerror}; choose another place or change its rights") from None
         raise
@@ -61,7 +76,8 @@ def working_folder(folder: Path, *, resume: bool) -> Iterator[None]:
         if not resume:
             _clear(folder)
         try:
-            yield
+            with explained_full_disk(folder):
+                yield
         except BaseException:
             if _is_bare(folder):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,9 @@
 """A model whose network has weights of fewer bits: a smaller file, and more speed where the processor multiplies these."""
 
+import errno
 import logging
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -172,7 +175,8 @@ def _write(folder: Path, old: Component, conversion: _Conversion, *, keep_exact:
 
     path, large = folder / GRAPH_FILE, GRAPH_DATA_FILE in old.files
     with tempfile.TemporaryDirectory(dir=folder) as name, _quiet():
-        converted = _CONVERT[conversion.kind](path, Path(name), conversion)
+        with _cut_off_told(path):
+            converted = _CONVERT[conversion.kind](path, Path(name), conversion)
         if conversion.kind != "float16":
             quantise_embeddings(converted)
         files = [file for file in old.files if file != GRAPH_DATA_FILE]
@@ -183,6 +187,17 @@ def _write(folder: Path, old: Component, conversion: _Conversion, *, keep_exact:
             file.unlink(missing_ok=True)
         _save(converted, path, large=large)
     return [*files, *([GRAPH_DATA_FILE] if large else [])]
+
+
+@contextmanager
+def _cut_off_told(path: Path) -> Iterator[None]:
+    """Where the disk gets full, ONNX and ONNX Runtime cut their files off without a word, and then fail to read them."""
+    try:
+        yield
+    except Exception:
+        if shutil.disk_usage(path.parent).free < path.stat().st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+        raise
 
 
 def _dynamic(path: Path, work: Path, conversion: _Conversion) -> "onnx.ModelProto":

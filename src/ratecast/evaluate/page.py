@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ratecast.errors import OutputError
-from ratecast.files import replace_file
+from ratecast.files import explained_full_disk, replace_file
 
 STYLE: Final = """
 :root {
@@ -129,10 +129,10 @@ def write_page(path: Path, text: str) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
+        with explained_full_disk(path):
             beside.write_text(text, encoding="utf-8")
             replace_file(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write the report to {path}: {error.strerror or error}; choose another place") from None
+    finally:
+        beside.unlink(missing_ok=True)
