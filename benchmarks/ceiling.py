@@ -52,6 +52,8 @@ class Pretraining:
         self._learner = PretrainingLearner(made, corpus, config)
         self._learner.score = lambda step: 0.0  # type: ignore[method-assign] # evaluating is not what is timed
         self._run = loop_run(loop_settings(config, made), folder)
+        first = made.examples(corpus, corpus.training).in_pass(config.seed, 0)
+        self._tokens = sum(int(first.batch(number).attention_mask.sum()) for number in range(steps)) / steps
         self.mflop = 3 * LAYERS_MFLOP
         if objective == "masked":
             self.mflop += 3 * config.masked_fraction * OUTPUT_MFLOP
@@ -60,7 +62,8 @@ class Pretraining:
 
     def tokens_per_second(self) -> float:
         """Tokens of reviews that were learnt from in a second."""
-        return train(self._learner, self._run).units_per_second
+        steps_per_second = train(self._learner, self._run).units_per_second / self._learner.units_per_step
+        return steps_per_second * self._tokens  # so few batches are longer or shorter than all of them are on average
 
 
 class FineTuning:
