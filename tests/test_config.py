@@ -108,6 +108,8 @@ def test_all_faults_are_told_at_once() -> None:
         ({"back_translation": "a, "}, "back_translation must name two"),
         ({"back_translation": "a,b", "trained_layers": 1}, "trained_layers=1 computes the frozen layers once: leave"),
         ({"ensemble": 0}, "ensemble must be above 0, found 0"),
+        ({"window_pooling": "mean"}, "window_pooling is for reviews that are read in several windows: set windows above 1"),
+        ({"overlap_fraction": 0.5}, "overlap_fraction is for reviews that are read in several windows"),
         ({"validation_fraction": 0.5, "test_fraction": 0.45}, "leave less than a tenth"),
         ({"validation_fraction": 0.0}, "validation_fraction must be above 0"),
         ({"time_budget": "soon"}, "cannot read the duration 'soon'"),

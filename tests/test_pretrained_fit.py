@@ -77,6 +77,18 @@ def test_the_backbone_is_pretrained_on_training_texts_alone_and_resumed(
     assert not (tmp_path / "model.training").exists()
 
 
+def test_too_few_texts_are_not_pretrained_on_and_the_fit_goes_on(
+    tiny_backbone: Path, tiny_reviews: Reviews, tmp_path: Path
+) -> None:
+    texts, ratings = tiny_reviews[0][:40], tiny_reviews[1][:40]
+    listener = Listener()
+    out = tmp_path / "model"
+    model = ratecast.fit(texts=texts, ratings=ratings, out=out, reporter=listener, **settings_of(tiny_backbone, steps=2))
+    assert any(line.startswith("the backbone is not pretrained: ") for line in listener.told)
+    assert any(note.startswith("The backbone was not pretrained: ") for note in model.notes())
+    assert json.loads((out / "config.json").read_text())["backbone"]["backbone"] == str(tiny_backbone)
+
+
 def test_pretraining_must_leave_time(tmp_path: Path, tiny_backbone: Path) -> None:
     with pytest.raises(ConfigError, match="pretrain is 3m, which leaves nothing of the time budget of 3m"):
         ratecast.FitConfig().with_values(pretrain="3m", time_budget="3m")

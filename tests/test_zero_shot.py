@@ -81,6 +81,13 @@ def test_from_the_command_line_to_a_folder_that_says_what_it_is(
 
 
 @pytest.mark.slow
+def test_settings_of_training_are_not_read(settings_of: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    config = ratecast.FitConfig().with_values(tune="lora", contrastive_passes=2.0, word_deletion=0.1, windows=4)
+    model = ratecast.zeroshot(out=tmp_path / "model", config=config, **settings_of())
+    plain = ratecast.zeroshot(out=tmp_path / "plain", **settings_of())
+    np.testing.assert_array_equal(model.probabilities(["fine"]), plain.probabilities(["fine"]))
+
+
 def test_without_reviews_calibration_rests_on_texts_that_say_nothing(
     settings_of: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

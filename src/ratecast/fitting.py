@@ -17,7 +17,7 @@ from ratecast.config import FitConfig, PretrainConfig, parse_duration
 from ratecast.data import LoadedReviews, Source, load_reviews, split_reviews
 from ratecast.data.split import division, judged_reviews, stopping_rows
 from ratecast.data.table import build_table
-from ratecast.errors import DataError, require
+from ratecast.errors import ConfigError, DataError, require
 from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import write_components, write_documents
 from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint, working_place
@@ -197,7 +197,11 @@ def _pretrained(job: Job, resume: bool) -> Job:
             seed=job.config.seed,
             threads=job.config.threads,
         )
-        pretrain_texts(job.parts["train"].joined(), out=folder, config=settings, resume=resume, reporter=job.reporter)
+        try:
+            pretrain_texts(job.parts["train"].joined(), out=folder, config=settings, resume=resume, reporter=job.reporter)
+        except (DataError, ConfigError) as error:  # too few texts for it, or too little time: the fit goes on
+            job.reporter.tell(f"the backbone is not pretrained: {error}")
+            return replace(job, notes=(*job.notes, f"The backbone was not pretrained: {error}."))
     text = facts.read_text(encoding="utf-8")
     found = Pretraining.from_json(folder, json.loads(text))
     return replace(

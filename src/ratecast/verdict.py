@@ -70,7 +70,8 @@ def judge(
         taught = 0.0 if tuned.ensemble is None else tuned.ensemble.seconds
         shared = [made.shared_seconds for made in baselines.values()]
         linear = sum(made.seconds for made in baselines.values()) - sum(shared) + max(shared)
-        seconds[MODEL_NAME] = tuned.before_seconds + taught + tuned.result.seconds + linear
+        pairs = 0.0 if tuned.pairs is None else tuned.pairs.seconds
+        seconds[MODEL_NAME] = tuned.before_seconds + taught + pairs + tuned.result.seconds + linear
     assessment = assess_probabilities(
         predictor,
         reviews.rated(),
@@ -126,10 +127,14 @@ def _training_notes(job: Job, tuned: "FineTuned") -> list[str]:
     if tuned.config.backbone.trained_layers == 0:
         short = ": the time was too short to train its layers" if job.config.backbone.trained_layers is None else ""
         found.append(f"The backbone is as it was pretrained, its head alone has learnt{short}.")
-    elif result.best_step == 0:
-        before = "the untrained backbone: more time may help" if tuned.pairs is None else "what pairs of reviews had taught"
+    elif tuned.is_untrained or result.best_step == 0:
+        before = "the untrained backbone: more time may help"
+        if not tuned.is_untrained and tuned.pairs is not None:
+            before = "what pairs of reviews had taught"
+        elif not tuned.is_untrained and tuned.config.strengthen.reinitialised_layers:
+            before = "a head on the backbone with new topmost layers: more time may help"
         found.append(f"No step of fine-tuning was better on the validation reviews than {before}.")
-    if tuned.config.strengthen.reinitialised_layers == 1:
+    if tuned.config.strengthen.reinitialised_layers == 1 and not tuned.is_untrained:
         found.append("The backbone's topmost layer started from random weights, which helps on few reviews.")
     if tuned.prompt is not None:
         found.append(f"The reviews were read in the prompt {tuned.prompt.describe()}.")

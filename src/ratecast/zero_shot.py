@@ -81,7 +81,7 @@ def zeroshot(
     Example:
         ``ratecast.zeroshot("unrated.csv", out="model/", backbone="bert-base-uncased", scale="1..5")``
     """
-    given = config or FitConfig()
+    given = _read(config or FitConfig())
     settings["prompt"] = settings.get("prompt") or given.few.prompt or DEFAULT_PROMPT
     chosen = given.with_values(**settings)
     told, folder, scale = reporter or ConsoleReporter(), Path(out), _scale(chosen)
@@ -111,6 +111,14 @@ def zeroshot(
     with new_folder(folder) as new:
         _write(new, rater, backbone, chosen, shares=shares, sample=texts or CONTENT_FREE, notes=notes)
     return load(folder, threads=chosen.threads)
+
+
+def _read(config: FitConfig) -> FitConfig:
+    """What is read of the settings; those of training say nothing here, and must not clash with what stands in their place."""
+    named = {name: getattr(config.backbone, name) for name in ("backbone", "max_tokens", "head_fraction")}
+    return FitConfig(columns=config.columns, answer=config.answer, seed=config.seed, threads=config.threads).with_values(
+        **named, prompt=config.few.prompt, verbaliser=config.few.verbaliser, precision=config.train.precision
+    )
 
 
 def level_shares(prior: str | None, scale: RatingScale) -> FloatArray:

@@ -19,6 +19,7 @@ from ratecast.data.table import build_table
 from ratecast.errors import BackboneError, ConfigError, DataError, OutputError
 from ratecast.model.backbone import load_backbone
 from ratecast.pretraining import Pretraining, pretrain
+from ratecast.pretraining.language import load_language
 from ratecast.progress import SilentReporter
 
 Pretrain = Callable[..., Pretraining]
@@ -129,6 +130,23 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert [point["step"] for point in whole.curve] == [point["step"] for point in resumed.curve]
 
 
+def test_a_resumed_run_computes_in_the_same_precision(run: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def load(*given: Any, precision: str, **rest: Any) -> Any:
+        asked.append(precision)
+        return load_language(*given, precision=precision, **rest)
+
+    monkeypatch.setattr("ratecast.pretraining.session.load_language", load)
+    for found in ("bfloat16", "float32"):  # what a machine finds faster when it is asked
+        monkeypatch.setattr(
+            "ratecast.pretraining.session.choose_precision", lambda name, found=found: found if name == "auto" else name
+        )
+        with pytest.raises(StoppedError):
+            run(steps=40, checkpoint_seconds=1e-9, resume=found == "float32", reporter=InterruptingReporter(3))
+    assert asked == ["bfloat16", "bfloat16"]
+
+
 def test_another_seed_gives_other_weights_and_a_resumed_run_refuses_it(run: Pretrain, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         run(steps=40, checkpoint_seconds=1e-9, reporter=InterruptingReporter(3))
@@ -194,6 +212,7 @@ def test_an_older_backbone_is_replaced_and_anything_else_left(run: Pretrain, tmp
         ({"time_budget": "2s"}, ConfigError, r"the time budget of 2s leaves 0.0 s for training"),
         ({"block_tokens": 4}, ConfigError, "block_tokens must be at least 8, found 4"),
         ({"masked_fraction": 0.0}, ConfigError, "masked_fraction must be above 0"),
+        ({"masked_fraction": 0.3, "objective": "causal"}, ConfigError, "masked_fraction is for the objective masked"),
         ({"batch_tokens": 16}, ConfigError, "batch_tokens must be at least block_tokens"),
         ({"objective": "telepathy"}, ConfigError, "objective must be one of masked, causal, contrastive, found 'telepathy'"),
         ({"text_column": "body"}, DataError, "there is no column 'body' for the text"),

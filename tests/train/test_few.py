@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from finetuned import SCALE, Parts, RunOf, tune
 from interruption import InterruptingReporter, StoppedError
-from ratecast.config import FitConfig
+from ratecast.config import BackboneConfig, FitConfig
+from ratecast.model.backbone import load_backbone
 from ratecast.train import planning
 from ratecast.train.few import FEW_REVIEWS, PAIR_PASSES, planned_for_few
 from ratecast.train.plan import Plan, Speed
@@ -83,10 +86,43 @@ def test_a_resumed_run_keeps_to_what_was_planned(
     assert resumed.pairs is None
 
 
+def test_a_run_that_was_stopped_among_pairs_keeps_its_plan(
+    parts: Parts, run_of: RunOf, deep_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=500.0))
+    settings: dict[str, Any] = {"backbone": str(deep_backbone), "checkpoint_seconds": 1e-9}
+    with pytest.raises(StoppedError):
+        tune(parts, replace(run_of(**settings), reporter=InterruptingReporter(2)))
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=100.0, training=1.0))  # on a machine so busy
+    planned = planning.plan_run(parts, SCALE, run_of(resume=True, **settings), time_left=lambda: 60.0).plan
+    assert (planned.trained_layers, planned.pair_passes) == (4, PAIR_PASSES)
+
+
+def test_what_was_pretrained_is_kept_where_nothing_learnt_is_better(
+    parts: Parts, run_of: RunOf, deep_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrained = load_backbone(BackboneConfig(backbone=str(deep_backbone))).model.state_dict()
+
+    def forget(model: torch.nn.Module, layers: Any, seed: int) -> None:
+        for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
+            weight.data.zero_()  # far worse than new weights: every review has the same vector
+
+    monkeypatch.setattr("ratecast.train.finetune.reinitialise", forget)
+    tuned = tune(parts, run_of(backbone=str(deep_backbone), steps=2))
+    assert tuned.is_untrained
+    assert tuned.result.best_step == 0
+    kept = tuned.backbone.model.state_dict()
+    assert all(torch.equal(weight, kept[name]) for name, weight in pretrained.items())
+    rmse = np.sqrt(((SCALE.mean(tuned.validation) - parts["validation"].rated()) ** 2).mean())
+    assert rmse == pytest.approx(tuned.result.best_score)
+    assert rmse < 0.9 * parts["validation"].rated().std()
+
+
 def test_a_fit_begins_so_by_itself(parts: Parts, run_of: RunOf, deep_backbone: Path) -> None:
     tuned = tune(parts, run_of(backbone=str(deep_backbone), patience=1, learning_rate=1e-5))
     assert tuned.config.strengthen.reinitialised_layers == 1
     assert tuned.pairs is not None
+    assert not tuned.is_untrained
     short = tune(parts, run_of(backbone=str(deep_backbone), steps=1))  # as long as was asked for
     assert (short.pairs, short.config.strengthen.reinitialised_layers) == (None, 1)
 

@@ -16,7 +16,7 @@ from ratecast.scale import RatingScale
 from ratecast.train.finetune import finetune
 from ratecast.train.inputs import RatedTexts
 from ratecast.train.loop import Run
-from ratecast.train.pairs import learn_pairs, pair_loss
+from ratecast.train.pairs import PairLearner, learn_pairs, pair_loss
 
 SCALE = RatingScale.parse("1..5")
 
@@ -54,6 +54,29 @@ def test_likeness_comes_to_follow_the_ratings(run_of: Callable[..., Run], parts:
     learn_pairs(again, reviews, settings, run, None)
     for name, weight in rater.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], weight)
+
+
+def test_a_batch_that_is_too_large_is_divided(
+    run_of: Callable[..., Run], parts: dict[str, Reviews], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(contrastive_passes=1.0, batch_reviews=32)
+    rater, reviews, settings = network(run, parts)
+    rater.eval()
+    learner = PairLearner(rater, reviews, settings, run.config)
+    (whole,) = learner.losses(0)
+    monkeypatch.setattr("ratecast.text.batch.MOST_BATCH_TOKENS", 100)
+    read: list[int] = []
+    original = Rater.vectors
+
+    def vectors(self: Rater, ids: torch.Tensor, *rest: Any) -> torch.Tensor:
+        read.append(ids.numel())
+        return original(self, ids, *rest)
+
+    monkeypatch.setattr(Rater, "vectors", vectors)
+    found = list(learner.losses(0))
+    assert len(found) == len(read) > 2
+    assert max(read) <= 100
+    assert 0.3 * float(whole) < float(sum(found)) < 3 * float(whole)
 
 
 def test_they_take_a_third_of_the_time_at_most(

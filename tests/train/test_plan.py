@@ -94,6 +94,14 @@ def test_embeddings_that_shall_be_trained_are_never_frozen() -> None:
     assert planned(12.0, train_embeddings=True).trained_layers == 6
 
 
+def test_no_input_is_shorter_than_what_stands_around_each_review() -> None:
+    def shortest(tokens: int) -> int:
+        fixed: dict[str, Any] = {"layers": 6, "longest": 256, "precision": "float32", "shortest": tokens}
+        return make_plan(LENGTHS, SPEED, FitConfig(), seconds=lambda *_: A_PASS, **fixed).max_tokens
+
+    assert (shortest(0), shortest(128), shortest(129), shortest(200), shortest(300)) == (128, 128, 192, 256, 256)
+
+
 def test_too_little_time_is_not_worth_a_start() -> None:
     assert planned(0.4).reviews == 0
     assert planned(-10.0).reviews == 0

@@ -13,6 +13,7 @@ from ratecast.config import BackboneConfig, FitConfig
 from ratecast.errors import ConfigError
 from ratecast.model.backbone import load_backbone, set_trained, transformer_layers
 from ratecast.train.learner import RatingLearner
+from ratecast.train.optim import RULES
 from ratecast.train.unfreezing import Unfreezing
 
 TOP_DOWN = ("layer.3", "layer.2", "layer.1", "layer.0")
@@ -34,6 +35,11 @@ def part_of(name: str) -> str:
     """What a weight belongs to."""
     found = re.search(r"layer\.\d|word_embeddings|head", name)
     return "embeddings" if found is None else found.group()
+
+
+@pytest.mark.parametrize("optimizer", RULES)
+def test_every_optimizer_takes_layers_that_join_later(parts: Parts, deep_run: RunOf, optimizer: str) -> None:
+    assert tune(parts, deep_run(optimizer=optimizer, steps=8)).result.steps == 8
 
 
 @pytest.fixture

@@ -227,22 +227,25 @@ def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path: Path) -> None:
         number = len(search.trials())
         if number == 1:
             raise RuntimeError("out of\nmemory")
+        if number == 4:
+            raise ConfigError("too few tokens")
         return {2: None, 3: math.nan}.get(number, 2.0)
 
     reporter = Recorder()
     search = search_in(tmp_path / "s")
-    search.run(failing, trials=5, reporter=reporter)
-    assert [trial.ended for trial in search.trials()] == ["complete", "failed", "failed", "failed", "complete"]
-    assert [trial.failure for trial in search.trials()][1:4] == [
+    search.run(failing, trials=6, reporter=reporter)
+    assert [trial.ended for trial in search.trials()] == ["complete", *["failed"] * 4, "complete"]
+    assert [trial.failure for trial in search.trials()][1:5] == [
         "RuntimeError: out of memory",
         "the time was too short to begin",
         "the validation RMSE was nan",
+        "ConfigError: too few tokens",
     ]
     assert "failed (RuntimeError: out of memory)" in reporter.lines[1]
     assert search.importances() == {}
 
 
-def test_other_errors_end_the_search(tmp_path: Path) -> None:
+def test_settings_that_cannot_be_end_the_search(tmp_path: Path) -> None:
     def wrong(settings: Mapping[str, Any], on_evaluation: OnEvaluation) -> float:
         raise ConfigError("unknown head")
 

@@ -105,7 +105,7 @@ class FitConfig(Settings):
             yield f"coverage must be above 0 and below 1, found {self.answer.coverage}"
         yield from _clashes(self.strengthen, self.backbone)
         yield from _clashes_with_few_labels(self.few, self.backbone)
-        yield from _clashes_with_recurrence(self.strengthen, self.backbone)
+        yield from _clashes_with_windows(self.strengthen, self.backbone)
         if self.adapter.tune != "full":
             yield from _clashes_with_adapters(self)
         yield from self._pretrain_faults()
@@ -172,9 +172,17 @@ def _clashes_with_few_labels(few: FewLabelsConfig, backbone: BackboneConfig) -> 
         yield "a prompt is told once, but windows read a review several times: leave one of them unset"
 
 
-def _clashes_with_recurrence(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
-    """Settings that take the first trained layer to be entered once, by what is the same in every pass."""
-    if backbone.windows == 1 or backbone.window_pooling != "recurrent":
+def _clashes_with_windows(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator[str]:
+    """Settings of windows without any, and those that take the first trained layer to be entered once.
+
+    The summary that recurs makes what enters that layer another in each pass.
+    """
+    if backbone.windows == 1:
+        for name in ("window_pooling", "overlap_fraction"):
+            if getattr(backbone, name) != getattr(BackboneConfig(), name):
+                yield f"{name} is for reviews that are read in several windows: set windows above 1, or leave it unset"
+        return
+    if backbone.window_pooling != "recurrent":
         return
     if backbone.trained_layers is not None:
         yield (

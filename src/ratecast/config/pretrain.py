@@ -53,6 +53,8 @@ class PretrainConfig(Settings):
         """What is wrong with settings together, or with one that has no range in common with others."""
         if self.masked_fraction == 0:
             yield "masked_fraction must be above 0: nothing would be learnt"
+        if self.masked_fraction != PretrainConfig.masked_fraction and self.objective not in {None, "masked"}:
+            yield f"masked_fraction is for the objective masked, found {self.objective}: leave it unset"
         if self.block_tokens < 8:
             yield f"block_tokens must be at least 8, found {self.block_tokens}"
         if self.batch_tokens < self.block_tokens:

@@ -35,6 +35,7 @@ _READING_SHARE: Final = 0.2
 """Share of the time budget after which no more of the table is read."""
 _WRITING_SECONDS: Final = 3.0
 _LEAST_STEPS: Final = 5
+_PRECISION_FILE: Final = "precision.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class Session:
         language = load_language(
             config.backbone,
             block_tokens=config.block_tokens,
-            precision=choose_precision(config.precision),
+            precision=self._precision(),
             inner_dropout=named is not None and OBJECTIVES[named].inner_dropout,
         )
         objective = create_objective(language, config)
@@ -108,7 +109,7 @@ class Session:
         if tokens < config.batch_tokens:
             raise DataError(
                 f"the reviews have {tokens:,} tokens to learn from, and a batch takes {config.batch_tokens:,}; give more "
-                "reviews, or lower --batch-tokens"
+                "reviews or smaller batches (batch_tokens)"
             )
         learner = PretrainingLearner(objective, corpus, config)
         fingerprint = _fingerprint(config, corpus, language)
@@ -125,6 +126,13 @@ class Session:
             is_new=saved is None,
             allowed_seconds=allowed,
         )
+
+    def _precision(self) -> str:
+        """That of a run that is gone on with, or what suits this machine, which is left for a later run."""
+        path = self._working / _PRECISION_FILE
+        if not (self._resume and path.is_file()):
+            path.write_text(choose_precision(self._config.precision), encoding="utf-8")
+        return choose_precision(path.read_text(encoding="utf-8"))
 
     def _corpus(self, texts: Texts, stamp: str, language: LanguageModel) -> Corpus:
         folder, budget = self._working / "corpus", self._config.time_budget_seconds
@@ -153,7 +161,7 @@ class Session:
         if allowed < _LEAST_STEPS * speed[0]:
             raise ConfigError(
                 f"the time budget of {self._config.time_budget} leaves {max(allowed, 0.0):.1f} s for training, after "
-                f"loading and reading, and a step takes {speed[0]:.1f} s; give more time, or lower --batch-tokens"
+                f"loading and reading, and a step takes {speed[0]:.1f} s; give more time or smaller batches (batch_tokens)"
             )
         return allowed
 

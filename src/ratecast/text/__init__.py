@@ -1,7 +1,7 @@
 """From texts to batches of token ids, without torch."""
 
 from ratecast.text.augment import Augmentation, AugmentedTexts
-from ratecast.text.batch import Batch, inference_batches, pad, pad_texts, training_batches
+from ratecast.text.batch import Batch, inference_batches, pad, pad_texts, parts_that_fit, training_batches
 from ratecast.text.tokenise import TextEncoder, TextSettings, TokenisedTexts
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "inference_batches",
     "pad",
     "pad_texts",
+    "parts_that_fit",
     "training_batches",
 ]

@@ -37,6 +37,19 @@ class Batch:
     windows: NDArray[np.int64] | None = None
 
 
+def parts_that_fit(rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """A batch as it is, or divided so that no part has more tokens than may go through the network at once.
+
+    Args:
+        rows: those of the batch.
+        lengths: tokens of all texts, shape ``(text,)``.
+    """
+    own = lengths[rows]
+    if len(rows) * own.max() <= MOST_BATCH_TOKENS:
+        return [rows]
+    return [rows[places] for places in inference_batches(own, len(rows), MOST_BATCH_TOKENS)]
+
+
 def inference_batches(
     lengths: NDArray[np.int64], batch_reviews: int = INFERENCE_BATCH, batch_tokens: int | None = MOST_BATCH_TOKENS
 ) -> list[NDArray[np.int64]]:

@@ -19,6 +19,7 @@ from ratecast.progress import Advance, Reporter
 from ratecast.scale import FloatArray, RatingScale
 from ratecast.train.checkpoint import CHECKPOINT_FILE, load_plan, load_tensors, save_tensors
 from ratecast.train.loop import Run
+from ratecast.train.pairs import PAIRS
 from ratecast.train.plan import Plan
 
 MEMBER_FILE: Final = "member.safetensors"
@@ -130,10 +131,11 @@ def saved_plan(run: Run) -> Plan | None:
         ConfigError: if what it has left belongs to other data or settings.
         ModelFolderError: if it is damaged.
     """
-    if run.config.strengthen.ensemble == 1:
-        return load_plan(run.folder / CHECKPOINT_FILE, run.fingerprint)
-    folder = network_run(run, 0).folder
-    return load_plan(folder / MEMBER_FILE, run.fingerprint) or load_plan(folder / CHECKPOINT_FILE, run.fingerprint)
+    folder = run.folder if run.config.strengthen.ensemble == 1 else network_run(run, 0).folder
+    for place in (folder / MEMBER_FILE, folder / CHECKPOINT_FILE, folder / PAIRS / CHECKPOINT_FILE):
+        if (plan := load_plan(place, run.fingerprint)) is not None:
+            return plan
+    return None
 
 
 def mean_probabilities(probabilities: Sequence[FloatArray]) -> FloatArray:

@@ -24,12 +24,12 @@ from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.network import create_rater, distribution, head_probabilities
-from ratecast.train.optim import with_learning_rate
+from ratecast.train.optim import trained_weights, with_learning_rate
 from ratecast.train.pairs import Pairs, learn_pairs
 from ratecast.train.paraphrase import back_translate
 from ratecast.train.plan import PROBE_SHARE
 from ratecast.train.planning import Loaded, Planned, load_network, plan_run
-from ratecast.train.probe import fit_probe
+from ratecast.train.probe import fit_probe, score_outputs
 from ratecast.train.reinitialise import reinitialise, top_layers
 from ratecast.train.taught import Taught
 from ratecast.train.weights import review_weights
@@ -101,6 +101,7 @@ class _Trained:
     result: TrainingResult
     validation: FloatArray
     """Level probabilities of the validation reviews, ``(review, level)``."""
+    seconds: float
 
     def of_training(self) -> FloatArray:
         """Those of the training reviews."""
@@ -108,10 +109,33 @@ class _Trained:
             return distribution(self.network.rater, self.network.outputs(self.training))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Before:
+    """A network as it was before its topmost layers started anew, to go back to where nothing that they learn is better."""
+
+    score: float
+    outputs: Tensor
+    weights: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, rater: Rater, outputs: Tensor, ratings: FloatArray) -> "_Before":
+        """The network whose head gives these outputs, ``(review, output)``, for the validation reviews of these ratings."""
+        score = score_outputs(rater.head, outputs, ratings)
+        weights = {name: weight.detach().clone() for name, weight in trained_weights(rater).items()}
+        return cls(score=score, outputs=outputs, weights=weights)
+
+    @torch.no_grad()
+    def restore(self, rater: Rater) -> None:
+        """Make the network what it was."""
+        for name, weight in trained_weights(rater).items():
+            weight.copy_(self.weights[name])
+
+
 class _Tuning:
     """What the steps of `finetune` share: the plan, and the backbone and the network under it."""
 
     _pairs: Pairs | None = None
+    _is_untrained = False
     _rater: Rater
     _start: Tensor
 
@@ -173,6 +197,7 @@ class _Tuning:
             adapter=self._adapter,
             prompt=self._prompt,
             pairs=self._pairs,
+            is_untrained=self._is_untrained,
         )
 
     def _untuned(self) -> AbstractContextManager[None]:
@@ -188,7 +213,7 @@ class _Tuning:
     def _member(self, number: int, networks: int) -> Member:
         """Train a member of the ensemble, where so many networks are left with it."""
         trained = self._train(self._renewed(number), networks=networks)
-        return Member(training=trained.of_training(), validation=trained.validation, seconds=trained.result.seconds)
+        return Member(training=trained.of_training(), validation=trained.validation, seconds=trained.seconds)
 
     def _renewed(self, number: int) -> Run:
         """Start again from the pretrained backbone, as the numbered network of an ensemble, whose run is returned."""
@@ -214,6 +239,7 @@ class _Tuning:
     def _train(self, run: Run, *, networks: int, targets: FloatArray | None = None) -> _Trained:
         """Train the network, whose head has been fitted, where so many are left with it."""
         restarted = top_layers(self._backbone.model, run.config.strengthen.reinitialised_layers or 0)
+        before = _Before.of(self._rater, self._start, self._ratings["validation"]) if restarted else None
         if restarted:  # only now, so that what the backbone was worth before is told of the pretrained one
             reinitialise(self._backbone.model, restarted, run.config.seed)
         reviews = {name: RatedTexts(texts=texts, ratings=self._ratings[name]) for name, texts in self._texts.items()}
@@ -245,10 +271,22 @@ class _Tuning:
                 limited.config,
                 adapter=self._adapter,
                 start=self._start,
+                expected_epochs=self._plan.epochs,
             )
             result = train(learner, limited)
-            validation = distribution(self._rater, learner.best_outputs(result.best_score))
-        return _Trained(network=network, training=reviews["train"], result=result, validation=validation)
+            outputs = learner.best_outputs(result.best_score)
+            self._is_untrained = before is not None and before.score < result.best_score
+            if before is not None and self._is_untrained:
+                before.restore(self._rater)
+                outputs, result = before.outputs, replace(result, best_step=0, best_score=before.score)
+            validation = distribution(self._rater, outputs)
+        return _Trained(
+            network=network,
+            training=reviews["train"],
+            result=result,
+            validation=validation,
+            seconds=result.seconds + (0.0 if self._pairs is None else self._pairs.seconds),
+        )
 
     def _fit_head(self, encoded: dict[str, Encoded]) -> None:
         """Fit the head to the vectors of some training rows and of the validation reviews."""

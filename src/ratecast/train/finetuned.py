@@ -34,6 +34,8 @@ class FineTuned:
         adapter: the weights that were added to the backbone; None where its own were trained.
         prompt: what the texts were read in; None without one.
         pairs: what was learnt from pairs of reviews before; None if nothing was.
+        is_untrained: whether the backbone is as it was pretrained: its topmost layers started anew, and what they learnt was
+            worse on the validation reviews than they had been.
     """
 
     rater: Rater
@@ -52,3 +54,4 @@ class FineTuned:
     adapter: Adapter | None
     prompt: Prompt | None
     pairs: Pairs | None
+    is_untrained: bool

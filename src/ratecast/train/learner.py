@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from ratecast.config import FitConfig
 from ratecast.model.adapters import Adapter
-from ratecast.text import inference_batches, training_batches
-from ratecast.text.batch import MOST_BATCH_TOKENS
+from ratecast.text import parts_that_fit, training_batches
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.objective import Objective
 from ratecast.train.optim import create_optimizer
@@ -83,6 +82,7 @@ class RatingLearner:
         adapter: the weights that are added to the network's backbone; None where its own are trained.
         start: what the network gives for the validation reviews before its first step, shape ``(review, output)``, where that
             is known; the first evaluation then takes no time.
+        expected_epochs: passes that the time is reckoned to suffice for, where it is limited.
     """
 
     measure: Final = "validation RMSE"
@@ -97,6 +97,7 @@ class RatingLearner:
         *,
         adapter: Adapter | None = None,
         start: Tensor | None = None,
+        expected_epochs: float | None = None,
     ) -> None:
         self.network: nn.Module = rated.rater
         self.rated, self.training, self.validation, self.config = rated, training, validation, config
@@ -108,6 +109,9 @@ class RatingLearner:
         self._unfreezing = Unfreezing(rated.rater.backbone, share) if share else None
         self._steps_per_epoch = math.ceil(len(training) / config.train.batch_reviews)
         self._epoch: int | None = None
+        self._expected_steps = self.planned_steps
+        if expected_epochs is not None:
+            self._expected_steps = min(self.planned_steps, max(1, math.ceil(expected_epochs * self._steps_per_epoch)))
 
     @property
     def units_per_step(self) -> float:
@@ -138,7 +142,7 @@ class RatingLearner:
         """Weighted means over a batch; of one with too many tokens for the memory, its parts' shares of the mean."""
         batch = self._batch(step)
         device = self.rated.rater.head.linear.weight.device
-        for rows in self._parts(batch):
+        for rows in parts_that_fit(batch, self._reviews.texts.lengths):
             ratings = torch.as_tensor(self.training.ratings[rows], device=device)
             weights = None if self.training.weights is None else torch.as_tensor(self.training.weights[rows], device=device)
             for losses in self._objective.losses(self._reviews, rows, ratings):
@@ -150,7 +154,7 @@ class RatingLearner:
         """What the tuning method does."""
         if self._adapter is not None:
             method = self._adapter.method
-            self.memory = method.after_step(self._adapter.model, step, self.planned_steps, self.memory)
+            self.memory = method.after_step(self._adapter.model, step, self._expected_steps, self.memory)
 
     def score(self, step: int) -> float:
         """RMSE of the expected ratings of the validation reviews."""
@@ -169,13 +173,6 @@ class RatingLearner:
         if self._best is not None and self._best[0] == score:
             return self._best[1]
         return self.rated.outputs(self.validation)
-
-    def _parts(self, batch: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """A batch as it is, or divided so that no part has more tokens than may go through the network at once."""
-        lengths = self._reviews.texts.lengths[batch]
-        if len(batch) * lengths.max() <= MOST_BATCH_TOKENS:
-            return [batch]
-        return [batch[places] for places in inference_batches(lengths, len(batch), MOST_BATCH_TOKENS)]
 
     def _batch(self, step: int) -> NDArray[np.int64]:
         epoch, position = divmod(step, self._steps_per_epoch)

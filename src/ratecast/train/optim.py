@@ -34,7 +34,8 @@ class Rule:
 
 
 def _sgd(groups: Groups) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, momentum=0.9, nesterov=True, fused=True)
+    # torch 2.13's fused SGD fails where a part of a group has no gradient yet, as layers that wait for their turn.
+    return torch.optim.SGD(groups, momentum=0.9, nesterov=True, foreach=False)
 
 
 RULES: Final[Mapping[str, Rule]] = {

@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from ratecast.config import FitConfig
 from ratecast.model.rater import Rater, batch_tensors
 from ratecast.scale import RatingScale
-from ratecast.text import TextSettings, inference_batches, pad_texts, training_batches
+from ratecast.text import TextSettings, inference_batches, pad_texts, parts_that_fit, training_batches
 from ratecast.train.inputs import RatedTexts
 from ratecast.train.loop import Run, TrainingResult, train
 from ratecast.train.optim import create_optimizer
 
+PAIRS: Final = "pairs"
+"""Folder of their checkpoints in that of the run."""
 _EVALUATIONS: Final = 4
 _TIME_SHARE: Final = 1 / 3
 """Share of the time that is left which pairs may take."""
@@ -76,7 +78,7 @@ def learn_pairs(
     """
     run.reporter.tell(f"learning from pairs of reviews: up to {run.config.few.contrastive_passes or 0:g} passes")
     learner = PairLearner(rater, reviews, settings, run.config)
-    own = replace(run, folder=run.folder / "pairs", log_folder=run.log_folder / "pairs", on_evaluation=None)
+    own = replace(run, folder=run.folder / PAIRS, log_folder=run.log_folder / PAIRS, on_evaluation=None)
     result: TrainingResult = train(learner, own.within(None if time_left is None else max(0.0, time_left * _TIME_SHARE)))
     return Pairs(
         steps=result.steps,
@@ -122,12 +124,13 @@ class PairLearner:
         """Nothing is to be made ready."""
 
     def losses(self, step: int) -> Iterator[Tensor]:
-        """The mean over all pairs of a batch."""
+        """The mean over all pairs of a batch; of one too large for the memory, over those within each of its parts."""
         number, position = divmod(step, self._steps_per_pass)
         train = self._config.train
         lengths = self._reviews["train"].texts.lengths
         rows = training_batches(lengths, train.batch_reviews, seed=self._config.seed, epoch=number)[position]
-        yield pair_loss(*self._batch("train", rows), self._rater.head.scale)
+        for part in parts_that_fit(rows, lengths):  # a part by itself is a smaller batch
+            yield pair_loss(*self._batch("train", part), self._rater.head.scale) * (len(part) / len(rows))
 
     def after_step(self, step: int) -> None:
         """Nothing is left to do."""

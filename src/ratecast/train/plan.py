@@ -137,6 +137,7 @@ def make_plan(
     precision: str,
     seconds: Callable[[float, int], float] | None,
     is_readable: bool = True,
+    shortest: int = 0,
 ) -> Plan:
     """Choose tokens, layers, reviews and passes; what the settings give is left as it is.
 
@@ -156,9 +157,14 @@ def make_plan(
             average and so many layers are trained: the longer reviews are, the more of the time goes to scoring. None without a
             limit.
         is_readable: whether the backbone knows the words of the reviews; if not, few reviews and a head alone teach it little.
+        shortest: input that what stands around each review leaves room for it in.
     """
     epochs = config.train.epochs or wanted_epochs(len(lengths))
-    options = _options(config, len(lengths), layers, longest, epochs, is_readable=is_readable)
+    options = [
+        option
+        for option in _options(config, len(lengths), layers, longest, epochs, is_readable=is_readable)
+        if option[0] >= min(shortest, longest)
+    ]
     for tokens, trained, least in options:
         sizes = np.minimum(lengths, tokens * config.backbone.windows)
         once = 0.0 if trained == layers else float(sizes.sum()) / speed.encoding * (layers - trained) / layers

@@ -10,7 +10,7 @@ from ratecast.config import FitConfig
 from ratecast.data.split import stopping_rows
 from ratecast.model.adapters import Adapter, attach, create_method
 from ratecast.model.backbone import Backbone, set_trained, transformer_layers
-from ratecast.model.prompting import Prompt, load_prompted
+from ratecast.model.prompting import Prompt, least_tokens, load_prompted
 from ratecast.model.windows import summary_tokens
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
@@ -129,7 +129,7 @@ def plan_run(
     judged = time.judged(len(parts.get("test", ())))
     time = time.judging(judged)
     fixed: dict[str, Any] = {"layers": layers, "longest": backbone.encoder.settings.max_tokens, "precision": precision}
-    fixed["is_readable"] = warning is None
+    fixed |= {"is_readable": warning is None, "shortest": least_tokens(backbone.encoder.settings)}
     seconds = time.planner(speed.encoding, networks)
     plan = saved or planned_for_few(
         make_plan(texts.lengths, speed, config, seconds=seconds, **fixed),

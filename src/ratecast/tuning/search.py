@@ -144,7 +144,7 @@ class Search:
         """Go on until there are so many trials or the time is over, and return how many were run now.
 
         A trial in which training raises a `RuntimeError`, as PyTorch does where memory runs out, counts as failed and does not
-        end the search.
+        end the search; one after the first that raises a `ConfigError` does so too: what was drawn does not go with the rest.
         """
         done = first = len(self.trials())
         with reporter.track("trials", trials) as advance:
@@ -178,7 +178,9 @@ class Search:
             rmse = objective(trial.params, _Watch(trial))
         except optuna.TrialPruned:
             state = TrialState.PRUNED
-        except RuntimeError as error:
+        except (RuntimeError, ConfigError) as error:
+            if isinstance(error, ConfigError) and not self.trials():
+                raise
             failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
         if state is TrialState.COMPLETE and (rmse is None or not math.isfinite(rmse)):
             state = TrialState.FAIL

@@ -1,8 +1,10 @@
 """AdaLoRA's ranks: how they fall, what the penalty is, and that an interrupted training goes on with them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,16 @@ from ratecast.config import BackboneConfig
 from ratecast.model.adapters import attach
 from ratecast.model.adapters.adalora import AdaLora
 from ratecast.model.backbone import load_backbone
+from ratecast.records import Reviews
+from ratecast.scale import RatingScale
+from ratecast.train import planning
+from ratecast.train.finetune import finetune
 from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
+from ratecast.train.plan import Speed
 
 METHOD = AdaLora(rank=6, final_rank=2)
+SCALE = RatingScale.parse("1..5")
 
 
 def adapted(folder: Path) -> torch.nn.Module:
@@ -55,6 +63,27 @@ def test_penalty_by_hand(backbone_of: Callable[[str], Path]) -> None:
             norms.append(np.sqrt(((matrix.T @ matrix - np.eye(METHOD.rank)) ** 2).sum()))
     assert len(norms) == 8
     assert METHOD.penalty(model).item() == pytest.approx(0.1 * np.mean(norms), rel=1e-5)
+
+
+def test_ranks_fall_within_the_steps_that_there_is_time_for(
+    run_of: Callable[..., Run], parts: dict[str, Reviews], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=100.0))
+    asked: set[int] = set()
+    original = AdaLora.after_step
+
+    def after_step(self: AdaLora, model: torch.nn.Module, step: int, steps: int, memory: dict[str, torch.Tensor]) -> Any:
+        asked.add(steps)
+        return original(self, model, step, steps, memory)
+
+    monkeypatch.setattr(AdaLora, "after_step", after_step)
+    run, seconds = run_of(tune="adalora", steps=None, patience=1), 60.0
+    plan = planning.plan_run(parts, SCALE, run, time_left=lambda: seconds, reviews_after=0).plan
+    assert 0 < plan.epochs < 0.5 * plan.most_epochs
+    finetune(parts, SCALE, run, time_left=lambda: seconds, reviews_after=0)
+    batches = math.ceil(len(parts["train"]) / 8)
+    assert len(asked) == 1
+    assert asked.pop() == pytest.approx(plan.epochs * batches, abs=2)
 
 
 @pytest.mark.slow

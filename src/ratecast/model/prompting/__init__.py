@@ -8,7 +8,7 @@ Models Better Few-shot Learners", section 4; Brown et al. 2020, "Language Models
 2.4, for decoders).
 """
 
-from ratecast.model.prompting.frame import Frame, create_frame
+from ratecast.model.prompting.frame import Frame, create_frame, least_tokens
 from ratecast.model.prompting.likeness import load_likeness
 from ratecast.model.prompting.output import OutputLayer, Transform, UnitLength
 from ratecast.model.prompting.prompt import Prompt, check_prompt, load_prompted
@@ -23,6 +23,7 @@ __all__ = [
     "UnitLength",
     "check_prompt",
     "create_frame",
+    "least_tokens",
     "load_likeness",
     "load_prompted",
 ]

@@ -13,7 +13,7 @@ from ratecast.errors import ConfigError
 from ratecast.model.prompting.template import CLOZE, HIGH, MASK, NUMBERS, WORDS, Template
 from ratecast.model.prompting.verbaliser import Verbaliser
 from ratecast.scale import FloatArray, RatingScale
-from ratecast.text import TextEncoder
+from ratecast.text import TextEncoder, TextSettings
 
 LEAST_TEXT_TOKENS: Final = 8
 """Tokens that a template must leave for the review."""
@@ -88,12 +88,18 @@ class Frame:
         """
         settings = encoder.settings
         prefix, suffix = (*settings.prefix_ids, *self.before), (*self.after, *settings.suffix_ids)
-        if settings.max_tokens - len(prefix) - len(suffix) < LEAST_TEXT_TOKENS:
+        framed = replace(settings, prefix_ids=prefix, suffix_ids=suffix)
+        if settings.max_tokens < least_tokens(framed):
             raise ConfigError(
                 f"the prompt takes {len(prefix) + len(suffix)} of {settings.max_tokens} tokens, which leaves too few for the "
                 "review: shorten it, or raise max_tokens"
             )
-        return TextEncoder(encoder.tokenizer, replace(settings, prefix_ids=prefix, suffix_ids=suffix))
+        return TextEncoder(encoder.tokenizer, framed)
+
+
+def least_tokens(settings: TextSettings) -> int:
+    """The shortest input in which some of a review can be read between what stands around it."""
+    return len(settings.prefix_ids) + len(settings.suffix_ids) + LEAST_TEXT_TOKENS
 
 
 def create_frame(vocabulary: Vocabulary, config: FewLabelsConfig, scale: RatingScale) -> Frame:
