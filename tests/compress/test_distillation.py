@@ -114,6 +114,13 @@ def test_another_backbone_learns_from_the_teacher(
     assert found.blend.members == ("backbone",)
 
 
+def test_a_pruned_student_can_read_less(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
+    small = distilled(tiny_model, frame_of(tiny_reviews), tmp_path / "small", student="layers", max_tokens=9, blend=False)
+    graph = next(part for part in small.manifest.components if part.kind == "onnx")
+    assert graph.settings["text"]["max_tokens"] == 9
+    assert restore_rater(small.folder).encoder.settings.max_tokens == 9
+
+
 def test_recovery_lowers_the_loss(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
     settings = {"student": "layers", "layer_choice": "even", "steps": 40, "learning_rate": 1e-3}
     small = distilled(tiny_model, frame_of(tiny_reviews), tmp_path / "small", **settings)
@@ -189,6 +196,8 @@ def test_what_cannot_be_used_is_told(tiny_model: Path, tiny_reviews: Rated, tmp_
         distilled(tiny_model, frame, tiny_model)
     with pytest.raises(ConfigError, match="network has only 2 layers"):
         distilled(tiny_model, frame, out, student="layers", kept_layers=2)
+    with pytest.raises(ConfigError, match="max_tokens is 5000, but the teacher's network reads"):
+        distilled(tiny_model, frame, out, student="layers", max_tokens=5000)
     with pytest.raises(ConfigError, match="kept_layers is for the students layers and width"):
         distilled(tiny_model, frame, out, kept_layers=1)
     with pytest.raises(ConfigError, match=r"kept_heads must be above 0 and at most 1, found 1.5"):

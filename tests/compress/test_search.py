@@ -140,6 +140,18 @@ def test_an_interrupted_run_keeps_what_it_made(tiny_model: Path, tiny_reviews: R
         compressed(tiny_model, tiny_reviews, tmp_path / "small", resume=True, seed=1)
 
 
+def test_students_read_less_where_many_reviews_are_longer(
+    tiny_model: Path, tiny_reviews: Rated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratecast.compress.candidates._TOKENS", (8,))
+    monkeypatch.setattr("ratecast.compress.search._STUDENT_TOKENS", 8)
+    with pytest.raises(StoppedError):
+        compressed(tiny_model, tiny_reviews, tmp_path / "small", reporter=Stopping("combining"))
+    made = tmp_path / "small.training" / "networks"
+    tokens = {name: candidate_at(made / name, name).component.settings["text"]["max_tokens"] for name in ("backbone", "layers-1")}
+    assert tokens["layers-1"] == 8 < tokens["backbone"]
+
+
 def test_deterministic_tries_no_integers(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
     small = compressed(tiny_model, tiny_reviews, tmp_path / "small", deterministic=True, target_ms=1e6)
     found = json.loads((small.folder / "frontier.json").read_text())

@@ -106,14 +106,20 @@ def quantised(source: Candidate, texts: Sequence[str], place: Path, *, keep_exac
 
 def shortened(source: Candidate, graph: OnnxGraph, texts: Sequence[str]) -> Iterator[Candidate]:
     """The same network reading fewer tokens of long reviews, as far as there are enough of these; none if it reads windows."""
+    for tokens in shorter_inputs(graph, texts):
+        text = {**source.component.settings["text"], "max_tokens": tokens}
+        component = replace(
+            source.component, name=f"{source.name}-{tokens}-tokens", settings={**source.component.settings, "text": text}
+        )
+        yield replace(source, component=component)
+
+
+def shorter_inputs(graph: OnnxGraph, texts: Sequence[str]) -> list[int]:
+    """Tokens below a network's own that enough reviews are longer than, the most first; none if it reads windows."""
     settings = graph.encoder.settings
     if settings.windows > 1:
-        return
+        return []
     lengths = graph.encoder.encode(texts).lengths
-    for tokens in _TOKENS:
-        if tokens < settings.max_tokens and float(np.mean(lengths > tokens)) >= _LEAST_SHORTENED:
-            text = {**source.component.settings["text"], "max_tokens": tokens}
-            component = replace(
-                source.component, name=f"{source.name}-{tokens}-tokens", settings={**source.component.settings, "text": text}
-            )
-            yield replace(source, component=component)
+    return [
+        tokens for tokens in _TOKENS if tokens < settings.max_tokens and float(np.mean(lengths > tokens)) >= _LEAST_SHORTENED
+    ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import stack_after
-from ratecast.compress.candidates import QUANTISED, Candidate, candidate_at, quantised, set_apart, shortened
+from ratecast.compress.candidates import QUANTISED, Candidate, candidate_at, quantised, set_apart, shortened, shorter_inputs
 from ratecast.compress.division import Division
 from ratecast.compress.findings import Findings
 from ratecast.compress.frontier import LOSSES, Limits, Part, Point, blended, cascades, choices, choose, closest
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _SHARES_OF_LAYERS: Final = (1 / 2, 1 / 3)
 """Shares of the network's layers that students keep."""
+_STUDENT_TOKENS: Final = 128
+"""Longest input of students where many reviews are longer: they learn from twice the reviews in the same time."""
 _STATIC_SHARE: Final = 0.2
 """Share of the time left that the static student may learn in; it rarely takes as much."""
 _LEAST_SECONDS: Final = 20.0
@@ -179,8 +181,13 @@ class _Search:
             for part in self._teacher.predictor.manifest.components
             if part.name in self._teacher.predictor.blend.members
         }
+        shorter: dict[str, int] = {}
         if "onnx" in of_model:
-            yield from self._variants(self._model_part(of_model["onnx"].name))
+            whole = self._model_part(of_model["onnx"].name)
+            graph = whole.load(self._config.threads)
+            if isinstance(graph, OnnxGraph) and _STUDENT_TOKENS in shorter_inputs(graph, self._texts):
+                shorter = {"max_tokens": _STUDENT_TOKENS}
+            yield from self._variants(whole)
         if STATIC in of_model:
             yield self._model_part(of_model[STATIC].name)
         if STATIC in of_model and "onnx" not in of_model:
@@ -203,7 +210,8 @@ class _Search:
                 continue
             ends = time.monotonic() + share
             seconds = partial(_until, ends)
-            yield from self._variants(self._student(lesson, f"layers-{layers}", "layers", seconds=seconds, kept_layers=layers))
+            student = self._student(lesson, f"layers-{layers}", "layers", seconds=seconds, kept_layers=layers, **shorter)
+            yield from self._variants(student)
 
     def _left(self) -> float:
         """Seconds that are left for trying; infinite without a limit."""

@@ -105,7 +105,7 @@ def make_pruned(lesson: Lesson, config: DistillConfig, run: "Run", time_left: Ca
     from ratecast.model.restore import restore_rater
 
     restored = restore_rater(lesson.teacher)
-    rater, encoder = restored.rater, restored.encoder
+    rater, encoder = restored.rater, restored.encoder.limited(config.max_tokens or restored.encoder.settings.max_tokens)
     before = sum(weight.numel() for weight in rater.parameters())
     taught, validation = taught_texts(lesson.taught, encoder, lesson.scale), rated_texts(lesson.validation, encoder)
     pruned = Pruned.load(run.folder) if run.resume else None

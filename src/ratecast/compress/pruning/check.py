@@ -8,6 +8,7 @@ from ratecast.config import DistillConfig
 from ratecast.errors import ConfigError
 from ratecast.model.export import BACKBONE_FILE
 from ratecast.model.restore import check_restorable
+from ratecast.text import TextSettings
 
 
 def check_pruning(folder: Path, config: DistillConfig) -> None:
@@ -15,10 +16,13 @@ def check_pruning(folder: Path, config: DistillConfig) -> None:
 
     Raises:
         BackboneError: if its architecture is not known.
-        ConfigError: if it has not as many layers as shall stay.
+        ConfigError: if it has not as many layers as shall stay, or reads fewer tokens than are asked for.
         ModelFolderError: if the model has no network.
     """
-    check_restorable(folder)
+    _, kinds = check_restorable(folder)
+    longest = TextSettings.from_json(dict(kinds["onnx"].settings["text"])).max_tokens
+    if config.max_tokens is not None and config.max_tokens > longest:
+        raise ConfigError(f"max_tokens is {config.max_tokens}, but the teacher's network reads {longest}: ask for fewer")
     path = folder / BACKBONE_FILE
     if not path.is_file():  # a backbone with added weights, which is loaded to be asked
         return
