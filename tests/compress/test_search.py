@@ -123,7 +123,11 @@ def test_a_limit_that_nothing_meets_says_what_comes_closest_and_can_be_widened(
     made = tmp_path / "small.training" / "networks"
     before = {path.name: (path / "model.json").stat().st_mtime_ns for path in made.iterdir()}
     assert before.keys() >= {"backbone", "backbone-int8", "static", "layers-1"}
+    times = {path.stem: np.load(path)["single_ms"] for path in (tmp_path / "small.training" / "measured").iterdir()}
+    assert times.keys() >= before.keys()
     small = compressed(tiny_model, tiny_reviews, tmp_path / "small", target_ms=1e6, resume=True)
+    members = {member["name"]: member for member in json.loads((small.folder / "frontier.json").read_text())["members"]}
+    assert all(members[name]["single_ms"] == pytest.approx(time, rel=1e-3) for name, time in times.items())
     assert small.predict(["great"]).rating.shape == (1,)
     assert not (tmp_path / "small.training").exists()
 
@@ -136,6 +140,9 @@ def test_an_interrupted_run_keeps_what_it_made(tiny_model: Path, tiny_reviews: R
     with pytest.raises(StoppedError):
         compressed(tiny_model, tiny_reviews, tmp_path / "small", resume=True, reporter=Stopping("combining"))
     assert (made / "static" / "static.safetensors").stat().st_mtime_ns == stamp
+    (tmp_path / "small.training" / "measured" / "static.npz").write_bytes(b"cut off")
+    with pytest.raises(ModelFolderError, match=r"static.npz is damaged"):
+        compressed(tiny_model, tiny_reviews, tmp_path / "small", resume=True)
     with pytest.raises(ConfigError, match="of other reviews, settings or another model"):
         compressed(tiny_model, tiny_reviews, tmp_path / "small", resume=True, seed=1)
 
@@ -148,8 +155,10 @@ def test_students_read_less_where_many_reviews_are_longer(
     with pytest.raises(StoppedError):
         compressed(tiny_model, tiny_reviews, tmp_path / "small", reporter=Stopping("combining"))
     made = tmp_path / "small.training" / "networks"
-    tokens = {name: candidate_at(made / name, name).component.settings["text"]["max_tokens"] for name in ("backbone", "layers-1")}
-    assert tokens["layers-1"] == 8 < tokens["backbone"]
+    whole, student = (
+        candidate_at(made / name, name).component.settings["text"]["max_tokens"] for name in ("backbone", "layers-1")
+    )
+    assert student == 8 < whole
 
 
 def test_deterministic_tries_no_integers(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:

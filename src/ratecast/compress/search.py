@@ -19,7 +19,7 @@ from ratecast.compress.frontier import LOSSES, Limits, Part, Point, blended, cas
 from ratecast.compress.lessons import prepare, teach
 from ratecast.compress.students import Lesson, len_layers, make_student
 from ratecast.compress.teacher import Teacher
-from ratecast.compress.timing import timed
+from ratecast.compress.timing import Timed, timed
 from ratecast.compress.written import Reduced
 from ratecast.config import CompressConfig
 from ratecast.data import Source
@@ -289,9 +289,15 @@ class _Search:
     # -- measuring ----------------------------------------------------------------------------------------------------
 
     def _measured(self, candidate: Candidate) -> Part:
-        with self._job.reporter.track(f"measuring {candidate.name}", total=1) as advance:
-            found = timed(candidate.load(self._config.threads).probabilities, self._texts, seed=self._config.seed)
-            advance(1, f"{1000 / found.batch_ms:,.0f} reviews/s, {found.single_ms:.3g} ms for one")
+        path = self._job.working / "measured" / f"{candidate.name}.npz"
+        path.parent.mkdir(exist_ok=True)
+        if self._resume and path.is_file():
+            found = Timed.load(path)
+        else:
+            with self._job.reporter.track(f"measuring {candidate.name}", total=1) as advance:
+                found = timed(candidate.load(self._config.threads).probabilities, self._texts, seed=self._config.seed)
+                advance(1, f"{1000 / found.batch_ms:,.0f} reviews/s, {found.single_ms:.3g} ms for one")
+            found.save(path)
         return Part(
             name=candidate.name,
             probabilities=found.probabilities,

@@ -4,10 +4,14 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile
 
 import numpy as np
 
+from ratecast.errors import ModelFolderError
+from ratecast.files import replace_file
 from ratecast.scale import FloatArray
 
 Probabilities = Callable[[Sequence[str]], FloatArray]
@@ -33,6 +37,30 @@ class Timed:
     probabilities: FloatArray
     batch_ms: float
     single_ms: float
+
+    def save(self, path: Path) -> None:
+        """Write a file, as a whole or not at all."""
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, probabilities=self.probabilities, batch_ms=self.batch_ms, single_ms=self.single_ms)
+        replace_file(partial, path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Timed":
+        """What `save` wrote.
+
+        Raises:
+            ModelFolderError: if the file is damaged.
+        """
+        try:
+            with np.load(path) as found:
+                return cls(
+                    probabilities=found["probabilities"],
+                    batch_ms=float(found["batch_ms"]),
+                    single_ms=float(found["single_ms"]),
+                )
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise ModelFolderError(f"{path} is damaged ({error}); run without --resume") from None
 
 
 def timed(probabilities: Probabilities, texts: Sequence[str], *, seed: int = 0) -> Timed:
