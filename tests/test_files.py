@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ratecast.errors import OutputError
-from ratecast.files import MARKER, check_working_folder, replace_file, working_folder
+from ratecast.errors import ModelFolderError, OutputError
+from ratecast.files import MARKER, check_working_folder, read_state, replace_file, working_folder, write_state
 
 
 def fail_in(folder: Path, *, write: bool) -> None:
@@ -22,6 +22,16 @@ def test_a_file_takes_the_place_of_another(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("new")
     replace_file(tmp_path / "new", tmp_path / "old")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old", "new")]
+
+
+def test_what_a_run_leaves_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    assert read_state(path) is None
+    write_state(path, {"reviews": 3})
+    assert read_state(path) == {"reviews": 3}
+    path.write_text("")
+    with pytest.raises(ModelFolderError, match=r"state.json is damaged .*; run without --resume"):
+        read_state(path)
 
 
 def test_finished_work_leaves_no_folder(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ and is locked while a process works in it.
 """
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from ratecast.errors import OutputError
+from ratecast.errors import ModelFolderError, OutputError
 
 MARKER: Final = "unfinished-work-of-ratecast"
 """File that says of a folder that ratecast made it for work that is not finished, and may delete it."""
@@ -24,6 +25,27 @@ def replace_file(partial: Path, path: Path) -> None:
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+def write_state(path: Path, value: Any) -> None:
+    """Leave a value that JSON can hold for a run that goes on."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value), encoding="utf-8")
+    replace_file(partial, path)
+
+
+def read_state(path: Path) -> Any:
+    """What `write_state` left; None if there is nothing.
+
+    Raises:
+        ModelFolderError: if it is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{path} is damaged ({error}); run without --resume") from None
 
 
 @contextmanager

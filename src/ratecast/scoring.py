@@ -19,7 +19,7 @@ from ratecast.data.table import TEXT, is_number
 from ratecast.data.texts import source_stamp
 from ratecast.data.write import check_writable, write_tables
 from ratecast.errors import ConfigError, DataError, OutputError, WorkerError
-from ratecast.files import check_working_folder, working_folder
+from ratecast.files import check_working_folder, read_state, working_folder, write_state
 from ratecast.model.store import MANIFEST, sha256
 from ratecast.parts import PartSettings, ScoredPart, Workers, score_part
 from ratecast.predict import Predictor
@@ -329,8 +329,10 @@ def _joined(tables: list[Table]) -> Table:
 
 
 def _check_resumed(path: Path, fingerprint: str, *, resume: bool) -> None:
-    if resume and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != fingerprint:
+    found = read_state(path) if resume else None
+    if found is not None and found != fingerprint:
         raise ConfigError(
             f"what an interrupted run left in {path.parent} is of another table, model or other options; run without --resume"
         )
-    path.write_text(json.dumps(fingerprint), encoding="utf-8")
+    if found is None:
+        write_state(path, fingerprint)

@@ -18,6 +18,7 @@ from ratecast.config import DistillConfig
 from ratecast.data import load_reviews
 from ratecast.errors import ConfigError, DataError, ModelFolderError
 from ratecast.evaluate.contest import TEACHER
+from ratecast.model.learned import learned_from
 from ratecast.model.restore import restore_rater
 from ratecast.model.store import read_manifest, sha256
 from ratecast.predict import Predictor, load
@@ -173,8 +174,71 @@ def test_reviews_that_the_teacher_knows_are_never_test_reviews(tiny_model: Path,
     assert parts == own
     same, parts = parts_of(list(range(119, -1, -1)))  # the ids, which are row numbers, now name other reviews
     assert not same
-    assert parts["test"] <= own["test"]
+    assert parts["validation"] | parts["test"] <= own["test"]
+    assert min(len(parts["validation"]), len(parts["test"])) >= 3
     assert set.union(*parts.values()) == set(texts)
+    known = [row for row in range(120) if texts[row] not in own["test"]]
+    with pytest.raises(DataError, match="the teacher learned from all but 0 of these reviews"):
+        parts_of(known)
+
+
+def test_a_student_knows_what_its_teacher_learned_from(
+    static: Predictor, tiny_model: Path, tiny_reviews: Rated, tmp_path: Path
+) -> None:
+    texts, ratings = [f"the hotel was {text}" for text in tiny_reviews[0]], tiny_reviews[1]
+    small = distilled(tiny_model, pl.DataFrame({"text": texts, "rating": ratings}), tmp_path / "small")
+    split = json.loads((tiny_model / "split.json").read_text())
+    of_teacher = [tiny_reviews[0][int(row)] for row in split["train"]]
+    own = json.loads((small.folder / "split.json").read_text())
+    for learned in (of_teacher, [texts[int(row)] for row in own["train"]]):
+        found = learned_from(small.folder, small.manifest, learned)
+        assert found is not None
+        assert found.mean() > 0.9
+
+
+def test_it_answers_as_the_teacher_does(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
+    texts, ratings = tiny_reviews
+    settings: dict[str, Any] = {"time_budget": "1s"}
+    teacher = ratecast.fit(
+        texts=texts, ratings=ratings, out=tmp_path / "qwk", optimise="qwk", coverage=0.8, reporter=SilentReporter(), **settings
+    )
+    small = distilled(teacher.folder, frame_of(tiny_reviews), tmp_path / "small")
+    assert small.manifest.about["optimise"] == "qwk"
+    assert small.intervals is not None
+    assert small.intervals.coverage == 0.8
+    other = distilled(teacher.folder, frame_of(tiny_reviews), tmp_path / "other", optimise="mae", coverage=0.7)
+    assert other.manifest.about["optimise"] == "mae"
+
+
+def test_another_cut_is_not_gone_on_with(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        distilled(tiny_model, frame_of(tiny_reviews), tmp_path / "small", student="layers", reporter=InterruptingReporter(5))
+    with pytest.raises(ConfigError, match="is of other data or settings"):
+        distilled(tiny_model, frame_of(tiny_reviews), tmp_path / "small", student="width", resume=True)
+
+
+def test_width_of_a_teacher_that_reads_windows(tiny_backbone: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
+    texts, ratings = [f"{text} " * 4 for text in tiny_reviews[0]], tiny_reviews[1]
+    given: dict[str, Any] = {"backbone": str(tiny_backbone), "max_tokens": 12, "steps": 2, "blend": False, "threads": 1}
+    frame = pl.DataFrame({"text": texts, "rating": ratings})
+    for pooling in ("mean", "recurrent"):
+        out = tmp_path / pooling
+        ratecast.fit(
+            texts=texts, ratings=ratings, out=out, windows=3, window_pooling=pooling, reporter=SilentReporter(), **given
+        )
+    small = distilled(tmp_path / "mean", frame, tmp_path / "small", student="width", blend=False, steps=2)
+    assert "heads" in small.manifest.about["student"]
+    with pytest.raises(ConfigError, match="whose windows hand on a summary cannot lose heads"):
+        distilled(tmp_path / "recurrent", frame, tmp_path / "none", student="width")
+
+
+def test_weights_that_stay_beside_the_network_are_not_cut(tiny_backbone: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
+    texts, ratings = tiny_reviews
+    given: dict[str, Any] = {"backbone": str(tiny_backbone), "max_tokens": 32, "steps": 2, "blend": False, "threads": 1}
+    ratecast.fit(texts=texts, ratings=ratings, out=tmp_path / "model", tune="bottleneck", reporter=SilentReporter(), **given)
+    for student in ("layers", "width"):
+        with pytest.raises(ModelFolderError, match="has weights of tune=bottleneck beside its network's own"):
+            distilled(tmp_path / "model", frame_of(tiny_reviews), tmp_path / "small", student=student)
 
 
 def test_copies_of_test_reviews_are_not_learnt_from(tiny_model: Path, tiny_reviews: Rated) -> None:

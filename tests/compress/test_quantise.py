@@ -1,6 +1,7 @@
 """Networks of fewer bits."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,18 @@ from ratecast.scale import RatingScale
 
 SCALE = RatingScale.parse("1..5")
 TEXTS = ["good food", "the " * 80, "bad awful room", "never again with the staff of the hotel", "very good", "poor service"]
+
+
+def test_what_would_be_lost_or_mistaken_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is the model itself; give another folder"):
+        quantise(tiny_model, TEXTS, out=tiny_model)
+    manifest = read_manifest(tiny_model)
+    network = next(part for part in manifest.components if part.kind == "onnx")
+    shutil.copytree(tiny_model, tmp_path / "two")
+    second = replace(network, name="second")
+    write_manifest(tmp_path / "two", replace(manifest, components=(*manifest.components, second)))
+    with pytest.raises(ModelFolderError, match="has two networks"):
+        quantise(tmp_path / "two", TEXTS, out=tmp_path / "small")
 
 
 @pytest.fixture(scope="module", params=[1, 3])

@@ -12,9 +12,9 @@ import pytest
 
 from interruption import StoppedError
 from ratecast.assess import MODEL_NAME
-from ratecast.compress import compress, quantise
+from ratecast.compress import compress, quantise, students
 from ratecast.compress.candidates import candidate_at, quantised, set_apart
-from ratecast.config import CompressConfig
+from ratecast.config import CompressConfig, DistillConfig
 from ratecast.errors import ConfigError, ModelFolderError, RatecastError
 from ratecast.evaluate.contest import TEACHER
 from ratecast.model.graph import OnnxGraph
@@ -123,7 +123,8 @@ def test_a_limit_that_nothing_meets_says_what_comes_closest_and_can_be_widened(
     made = tmp_path / "small.training" / "networks"
     before = {path.name: (path / "model.json").stat().st_mtime_ns for path in made.iterdir()}
     assert before.keys() >= {"backbone", "backbone-int8", "static", "layers-1"}
-    times = {path.stem: np.load(path)["single_ms"] for path in (tmp_path / "small.training" / "measured").iterdir()}
+    measured = (tmp_path / "small.training" / "measured" / "1 threads").iterdir()
+    times = {path.stem: np.load(path)["single_ms"] for path in measured}
     assert times.keys() >= before.keys()
     small = compressed(tiny_model, tiny_reviews, tmp_path / "small", target_ms=1e6, resume=True)
     members = {member["name"]: member for member in json.loads((small.folder / "frontier.json").read_text())["members"]}
@@ -140,11 +141,40 @@ def test_an_interrupted_run_keeps_what_it_made(tiny_model: Path, tiny_reviews: R
     with pytest.raises(StoppedError):
         compressed(tiny_model, tiny_reviews, tmp_path / "small", resume=True, reporter=Stopping("combining"))
     assert (made / "static" / "static.safetensors").stat().st_mtime_ns == stamp
-    (tmp_path / "small.training" / "measured" / "static.npz").write_bytes(b"cut off")
+    (tmp_path / "small.training" / "measured" / "1 threads" / "static.npz").write_bytes(b"cut off")
     with pytest.raises(ModelFolderError, match=r"static.npz is damaged"):
         compressed(tiny_model, tiny_reviews, tmp_path / "small", resume=True)
     with pytest.raises(ConfigError, match="of other reviews, settings or another model"):
         compressed(tiny_model, tiny_reviews, tmp_path / "small", resume=True, seed=1)
+
+
+def test_what_cannot_be_made_is_left_out(
+    tiny_model: Path, tiny_reviews: Rated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = students.make_student
+
+    def make_student(lesson: Any, config: DistillConfig, *rest: Any, **more: Any) -> students.Student:
+        if config.student == "layers":
+            raise ConfigError("kept_layers is 1; 2 to 2 can stay")
+        return make(lesson, config, *rest, **more)
+
+    monkeypatch.setattr("ratecast.compress.search.make_student", make_student)
+    told = Told()
+    small = compressed(tiny_model, tiny_reviews, tmp_path / "small", max_loss="50%", blend=False, reporter=told)
+    assert any(line.startswith("layers-1 is left out: kept_layers is 1") for line in told.lines)
+    found = json.loads((small.folder / "frontier.json").read_text())
+    assert not any(" + " in point["name"] for point in found["frontier"] if point["name"] != found["whole"]["name"])
+
+
+def test_the_exact_network_is_kept_by_a_resumed_run_too(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        compressed(tiny_model, tiny_reviews, tmp_path / "small", reporter=Stopping("making static"))
+    with pytest.raises(StoppedError):
+        compressed(
+            tiny_model, tiny_reviews, tmp_path / "small", resume=True, keep_exact=True, reporter=Stopping("making static")
+        )
+    made = tmp_path / "small.training" / "networks"
+    assert EXACT_FILE in candidate_at(made / "backbone-int8-and-exact", "backbone-int8").component.files
 
 
 def test_students_read_less_where_many_reviews_are_longer(

@@ -24,7 +24,6 @@ from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import PACKAGES, READ, write_documents
 from ratecast.job import Job, working_place
 from ratecast.members import fit_linear
-from ratecast.model.learned import save_learned
 from ratecast.model.static import STATIC
 from ratecast.model.store import Manifest, check_target, create_component, new_folder, package_versions, write_manifest
 from ratecast.predict import Predictor, load
@@ -182,8 +181,7 @@ class _Distillation:
             if student.name in stack.blend.members:
                 components += student.write(new, self._validation.joined()[:8])
             components += [create_component(new, name, made.kind, made.model.save(new, name)) for name, made in kept.items()]
-            texts = [text for name in ("train", "validation") for text in job.parts[name].joined()]
-            components.append(save_learned(new, [*texts, *self._division.unlabelled]))
+            components += self._teacher.with_learned(new, job.parts, self._division.unlabelled)
             manifest = Manifest(
                 scale=job.scale,
                 components=tuple(components),

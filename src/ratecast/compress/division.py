@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from ratecast.data import duplicate_groups, split_reviews, stream_texts
 from ratecast.data.near import is_short
 from ratecast.data.split import sampled_rows
 from ratecast.errors import DataError
-from ratecast.model.learned import learned_from
+from ratecast.model.learned import learned_from, learned_hashes
 from ratecast.progress import Reporter
 from ratecast.records import Reviews
 from ratecast.scale import IntArray, RatingScale
@@ -22,6 +22,10 @@ PARTS: Final = ("train", "validation", "test")
 _SPLIT_FILE: Final = "split.json"
 _AGREEING: Final = 0.99
 """Share of the teacher's reviews that must be the same texts for its own division to be taken."""
+_LEAST_UNSEEN: Final = 10
+"""Reviews that the teacher has not learned from, without which nothing can be chosen or judged."""
+_MOST_HELD_OUT: Final = 0.9
+"""Share of these that may be held out where there are few; the rest is learned from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,11 @@ def divide(reviews: Reviews, teacher: Teacher, scale: RatingScale, config: Disti
     unlabelled = _without_copies(texts, [text for name in PARTS for text in parts[name].joined()])
     taken = np.zeros(len(rated), dtype=np.bool_)
     taken[np.concatenate(list(rows.values()))] = True
-    how = "as the teacher's reviews were" if is_teachers else "anew; what the teacher learned from is not in the test part"
+    how = (
+        "as the teacher's reviews were" if is_teachers else "anew; what the teacher learned from is in the training part alone"
+    )
+    if not is_teachers and learned_hashes(teacher.folder, teacher.predictor.manifest) is None:
+        how = "anew; which of them the teacher learned from is not known, and what it is worth may be overstated"
     counts = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
     reporter.tell(f"divided {how}: {counts}; {len(unlabelled):,} without a rating")
     return Division(parts=parts, left_out=rated.id[~taken].tolist(), unlabelled=unlabelled, is_teachers=is_teachers)
@@ -114,16 +122,37 @@ def _agree(teacher: Teacher, texts: list[str], *, seen: bool) -> bool:
 
 
 def _anew(rated: Reviews, teacher: Teacher, scale: RatingScale, config: DistillConfig) -> dict[str, IntArray]:
+    """Rows of each part; on what the teacher learned from nothing is chosen, calibrated or judged, as it knows it by heart.
+
+    Raises:
+        DataError: if it learned from nearly all of them.
+    """
     split = split_reviews(rated, config.split, scale, config.seed)
     rows: dict[str, IntArray] = {name: getattr(split, name) for name in PARTS}
     texts = rated.joined()
     learned = learned_from(teacher.folder, teacher.predictor.manifest, texts)
-    if learned is None or not learned[rows["test"]].any():
+    if learned is None or not learned.any():
         return rows
     groups = duplicate_groups(texts)
-    is_known = np.isin(groups[rows["test"]], groups[learned])
-    rows["train"] = np.sort(np.concatenate([rows["train"], rows["test"][is_known]]))
-    rows["test"] = rows["test"][~is_known]
+    is_known = np.isin(groups, groups[learned])
+    unseen = np.flatnonzero(~is_known)
+    if len(unseen) < _LEAST_UNSEEN:
+        raise DataError(
+            f"the teacher learned from all but {len(unseen)} of these reviews, which are not the table that it was fitted on, "
+            "row for row: give that table as it was, or more reviews that it has not seen"
+        )
+    if config.split.by != "column":  # as many unseen ones as were to be, or as there are
+        wanted = {name: len(rows[name]) for name in ("validation", "test")}
+        share = min(1.0, _MOST_HELD_OUT * len(unseen) / sum(wanted.values())) / len(unseen)
+        settings = replace(config.split, validation_fraction=share * wanted["validation"], test_fraction=share * wanted["test"])
+        inner = split_reviews(rated.take(unseen), settings, scale, config.seed)
+        rows = {name: unseen[getattr(inner, name)] for name in PARTS}
+    else:
+        rows |= {name: rows[name][~is_known[rows[name]]] for name in ("validation", "test")}
+    taken = np.concatenate([getattr(split, name) for name in PARTS])  # without copies that no part has
+    rows["train"] = np.unique(np.concatenate([rows["train"], taken[is_known[taken]]]))
+    if not len(rows["validation"]):
+        raise DataError("the teacher learned from every review of the validation part; give reviews that it has not seen")
     return rows
 
 

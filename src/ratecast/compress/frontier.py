@@ -139,8 +139,11 @@ def blended(parts: Mapping[str, Part], names: Sequence[str], held_out: Reviews, 
     )
 
 
-def choices(parts: Mapping[str, Part]) -> Iterator[tuple[str, ...]]:
-    """Every set of parts with at most one network, the small sets first."""
+def choices(parts: Mapping[str, Part], *, is_blended: bool = True) -> Iterator[tuple[str, ...]]:
+    """Every set of parts with at most one network, the small sets first; each part by itself where nothing is to be blended."""
+    if not is_blended:
+        yield from ((name,) for name in parts)
+        return
     networks = [None, *(name for name, part in parts.items() if part.is_neural)]
     others = [name for name, part in parts.items() if not part.is_neural]
     for size in range(len(others) + 1):

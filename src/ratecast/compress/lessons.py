@@ -1,6 +1,6 @@
 """What smaller models learn from and are judged on: the reviews, divided, and what the teacher says of them."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,9 +9,10 @@ import numpy as np
 from ratecast.compress.division import Division, divide
 from ratecast.compress.students import run_settings
 from ratecast.compress.teacher import Teacher
-from ratecast.config import DistillConfig
+from ratecast.config import AnswerConfig, DistillConfig
 from ratecast.data import Source, load_reviews
 from ratecast.data.split import sampled_rows
+from ratecast.files import read_state, write_state
 from ratecast.job import Clock, Job, fingerprint
 from ratecast.progress import Reporter
 
@@ -55,6 +56,7 @@ def prepare(
         reporter.tell(line)
     division = divide(loaded.reviews, teacher, predictor.scale, config, reporter)
     settings = run_settings(config)
+    settings = replace(settings, answer=_answer(settings.answer, teacher, reporter))
     job = Job(
         config=settings,
         clock=Clock(started=started, budget_seconds=config.time_budget_seconds),
@@ -69,6 +71,19 @@ def prepare(
         notes=("The division of the reviews is that of the teacher.",) if division.is_teachers else (),
     )
     return job, division
+
+
+def _answer(given: AnswerConfig, teacher: Teacher, reporter: Reporter) -> AnswerConfig:
+    """What the smaller model answers with: as the settings say, and as the teacher does where they say nothing."""
+    default, predictor = AnswerConfig(), teacher.predictor
+    optimise, coverage = given.optimise, given.coverage
+    if optimise == default.optimise:
+        optimise = predictor.manifest.about.get("optimise", optimise)
+    if coverage == default.coverage and predictor.intervals is not None:
+        coverage = predictor.intervals.coverage
+    if (optimise, coverage) != (given.optimise, given.coverage):
+        reporter.tell(f"as the teacher, it answers for {optimise}, and its intervals hold {100 * coverage:g} % of the ratings")
+    return replace(given, optimise=optimise, coverage=coverage)
 
 
 def teach(job: Job, division: Division, teacher: Teacher, *, each: float, seconds: float, resume: bool) -> "Taught":
@@ -112,7 +127,7 @@ def teach(job: Job, division: Division, teacher: Teacher, *, each: float, second
 
 def _planned(path: Path, most: int, *, resume: bool) -> int:
     """The number that an interrupted run has left, or else this one, which is left for a later run."""
-    if resume and path.is_file():
-        return int(json.loads(path.read_text(encoding="utf-8")))
-    path.write_text(json.dumps(most), encoding="utf-8")
-    return most
+    found = read_state(path) if resume else None
+    if found is None:
+        write_state(path, most)
+    return most if found is None else int(found)

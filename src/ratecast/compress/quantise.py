@@ -96,7 +96,7 @@ def quantise(
         most_difference: largest mean difference of a level's probability that is accepted.
 
     Raises:
-        ConfigError: if the kind is unknown.
+        ConfigError: if the kind is unknown, or ``out`` is the source.
         DataError: if there is no text.
         MissingExtraError: if the train extra is not installed.
         ModelFolderError: if the source is no model folder, is damaged, or has no network or a quantised one.
@@ -117,6 +117,10 @@ def quantise(
     component = next((part for part in manifest.components if part.kind == "onnx"), None)
     if component is None:
         raise ModelFolderError(f"{source} has no network to quantise: its model is of words alone, and small already")
+    if sum(part.kind == "onnx" for part in manifest.components) > 1:
+        raise ModelFolderError(f"{source} has two networks, a quick one and a whole one; give the model that it was made from")
+    if Path(out).resolve() == Path(source).resolve():
+        raise ConfigError(f"{out} is the model itself; give another folder for the smaller one")
     if "quantised" in component.settings:
         raise ModelFolderError(f"{source} is quantised already; give the model that it was made from")
     verify(Path(source), component)

@@ -24,13 +24,12 @@ from ratecast.compress.written import Reduced
 from ratecast.config import CompressConfig
 from ratecast.data import Source
 from ratecast.data.split import judged_reviews, stopping_rows
-from ratecast.errors import ConfigError, RatecastError, require
-from ratecast.files import check_working_folder, working_folder
+from ratecast.errors import BackboneError, ConfigError, ModelFolderError, RatecastError, require
+from ratecast.files import check_working_folder, read_state, working_folder, write_state
 from ratecast.job import Job, working_place
 from ratecast.members import fit_linear
-from ratecast.model.graph import OnnxGraph
+from ratecast.model.graph import GRAPH_DATA_FILE, OnnxGraph
 from ratecast.model.reference import REFERENCE_FILE
-from ratecast.model.restore import check_restorable
 from ratecast.model.static import STATIC
 from ratecast.model.store import check_target
 from ratecast.predict import Predictor, load
@@ -125,6 +124,7 @@ class _Search:
         self._texts = self._validation.joined()
         self._place = job.working / "networks"
         self._after = 0.0  # seconds that judging takes
+        self._large: set[str] = set()  # networks whose weights have a file of a fixed name: a folder holds one of them
         self._fingerprint = hashlib.sha256(json.dumps([job.fingerprint, teacher.sha256]).encode()).hexdigest()
 
     def write(self) -> None:
@@ -139,6 +139,7 @@ class _Search:
         parts = {name: self._linear(name, made) for name, made in baselines.items() if self._takes_part(name, made)}
         for candidate in self._candidates(each):
             candidates[candidate.name] = candidate
+            self._large |= {candidate.name} if GRAPH_DATA_FILE in candidate.component.files else set()
             parts[candidate.name] = self._measured(candidate)
         findings = self._findings(parts)
         for line in findings.lines():
@@ -162,12 +163,14 @@ class _Search:
 
     def _check_resumed(self) -> None:
         path = self._job.working / _SEARCH_FILE
-        if self._resume and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != self._fingerprint:
+        found = read_state(path) if self._resume else None
+        if found is not None and found != self._fingerprint:
             raise ConfigError(
                 f"what an interrupted run left in {self._job.working} is of other reviews, settings or another model; run "
                 "without --resume"
             )
-        path.write_text(json.dumps(self._fingerprint), encoding="utf-8")
+        if found is None:
+            write_state(path, self._fingerprint)
 
     def _takes_part(self, name: str, made: Baseline) -> bool:
         return made.kind == "linear" or name in self._teacher.predictor.blend.members
@@ -210,7 +213,12 @@ class _Search:
                 continue
             ends = time.monotonic() + share
             seconds = partial(_until, ends)
-            student = self._student(lesson, f"layers-{layers}", "layers", seconds=seconds, kept_layers=layers, **shorter)
+            name = f"layers-{layers}"
+            try:
+                student = self._student(lesson, name, "layers", seconds=seconds, kept_layers=layers, **shorter)
+            except (BackboneError, ConfigError, ModelFolderError) as error:
+                self._job.reporter.tell(f"{name} is left out: {error}")
+                continue
             yield from self._variants(student)
 
     def _left(self) -> float:
@@ -219,15 +227,17 @@ class _Search:
 
     def _layers(self) -> list[int]:
         """Numbers of layers that students keep; none if the model's weights were not kept."""
+        from ratecast.compress.pruning.check import check_cuttable
         from ratecast.model.restore import restore_rater
 
         try:
-            check_restorable(self._teacher.folder)
+            check_cuttable(self._teacher.folder)
+            rater = restore_rater(self._teacher.folder).rater
         except RatecastError as error:
             self._job.reporter.tell(f"no network of fewer layers is tried: {error}")
             return []
-        layers = len_layers(restore_rater(self._teacher.folder).rater.backbone)
-        found = {max(1, round(share * layers)) for share in _SHARES_OF_LAYERS}
+        layers = len_layers(rater.backbone)
+        found = {max(rater.pooled_layers, round(share * layers)) for share in _SHARES_OF_LAYERS}
         return sorted((kept for kept in found if kept < layers), reverse=True)
 
     def _model_part(self, name: str) -> Candidate:
@@ -243,7 +253,10 @@ class _Search:
             try:
                 texts, keep_exact = self._job.parts["train"].joined(), self._config.keep_exact
                 name = f"{source.name}-{QUANTISED}"
-                sources.append(self._made(name, lambda place: quantised(source, texts, place, keep_exact=keep_exact)))
+                place = f"{name}-and-exact" if keep_exact else name
+                sources.append(
+                    self._made(name, lambda place: quantised(source, texts, place, keep_exact=keep_exact), place=place)
+                )
             except RatecastError as error:
                 self._job.reporter.tell(f"{source.name} with 8-bit integers is left out: {error}")
         for one in sources:
@@ -264,13 +277,13 @@ class _Search:
 
         return self._made(name, make)
 
-    def _made(self, name: str, make: Callable[[Path], Candidate]) -> Candidate:
-        """What an interrupted run has left under a name, or what is made now."""
-        place = self._place / name
-        if self._resume and place.is_dir():
-            return candidate_at(place, name)
+    def _made(self, name: str, make: Callable[[Path], Candidate], *, place: str | None = None) -> Candidate:
+        """What an interrupted run has left at a place, that of the name by default, or what is made now."""
+        folder = self._place / (place or name)
+        if self._resume and folder.is_dir():
+            return candidate_at(folder, name)
         with self._job.reporter.track(f"making {name}", total=1) as advance:
-            found = make(place)
+            found = make(folder)
             advance(1, "done")
         return found
 
@@ -289,8 +302,9 @@ class _Search:
     # -- measuring ----------------------------------------------------------------------------------------------------
 
     def _measured(self, candidate: Candidate) -> Part:
-        path = self._job.working / "measured" / f"{candidate.name}.npz"
-        path.parent.mkdir(exist_ok=True)
+        threads = self._config.threads or available_processors()
+        path = self._job.working / "measured" / f"{threads} threads" / f"{candidate.name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
         if self._resume and path.is_file():
             found = Timed.load(path)
         else:
@@ -328,7 +342,7 @@ class _Search:
             parts, [name for name in self._teacher.predictor.blend.members if name in parts], self._validation, scale
         )
         limits = Limits(max_loss=self._config.most_loss, target_ms=self._config.target_ms)
-        combinations = list(choices(parts))
+        combinations = list(choices(parts, is_blended=self._config.answer.blend))
         points: list[Point] = [whole]
         with reporter.track("combining", len(combinations)) as advance:
             for names in combinations:
@@ -336,7 +350,8 @@ class _Search:
                 advance(1, "")
         losses = {*LOSSES, *([] if limits.max_loss is None else [limits.max_loss])}
         most_rmse = [(1 + loss) * whole.rmse for loss in sorted(losses)]
-        points += cascades(points, parts, self._validation, scale, most_rmse=most_rmse)
+        found = cascades(points, parts, self._validation, scale, most_rmse=most_rmse)
+        points += [point for point in found if len(self._large.intersection(point.answer.members)) < 2]
         chosen = choose(points, whole, limits)
         return Findings(
             parts=list(parts.values()),

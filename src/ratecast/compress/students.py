@@ -108,13 +108,13 @@ def make_pruned(lesson: Lesson, config: DistillConfig, run: "Run", time_left: Ca
     rater, encoder = restored.rater, restored.encoder.limited(config.max_tokens or restored.encoder.settings.max_tokens)
     before = sum(weight.numel() for weight in rater.parameters())
     taught, validation = taught_texts(lesson.taught, encoder, lesson.scale), rated_texts(lesson.validation, encoder)
-    pruned = Pruned.load(run.folder) if run.resume else None
+    pruned = Pruned.load(run.folder, run.fingerprint) if run.resume else None
     if pruned is None:
         cut = _cut(config, len_layers(rater.backbone))
         encoder, pruned = prune(
             rater, encoder, cut, training=taught, validation=validation, texts=lesson.taught.texts, seed=config.seed
         )
-        pruned.save(run.folder)
+        pruned.save(run.folder, run.fingerprint)
     else:
         encoder = cut_as_before(rater, encoder, pruned)
     if pruned.tokens is not None:  # the ids are others now

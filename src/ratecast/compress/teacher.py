@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.files import explained_write, replace_file
-from ratecast.model.store import MANIFEST, sha256
+from ratecast.model.learned import learned_hashes, save_learned
+from ratecast.model.store import MANIFEST, Component, sha256
 from ratecast.predict import load
 from ratecast.progress import Reporter
+from ratecast.records import Reviews
 from ratecast.scale import FloatArray
 
 _CHUNK: Final = 256
@@ -53,6 +55,20 @@ class Teacher:
         started = time.perf_counter()
         self.predictor.probabilities(few)
         return (time.perf_counter() - started) / max(1, len(few))
+
+    def with_learned(self, new: Path, parts: Mapping[str, Reviews], further: Sequence[str]) -> list[Component]:
+        """Write into the folder of a student which texts it and its teacher learned from; nothing if the latter is not known.
+
+        Args:
+            new: the student's folder.
+            parts: the reviews that it learned from under "train" and "validation".
+            further: texts that it learned from besides.
+        """
+        known = learned_hashes(self.folder, self.predictor.manifest)
+        if known is None:
+            return []
+        texts = [text for name in ("train", "validation") for text in parts[name].joined()]
+        return [save_learned(new, [*texts, *further], known=known)]
 
     def read(self, texts: Sequence[str], store: Path, reporter: Reporter) -> FloatArray:
         """Level probabilities, shape ``(text, level)``; those that were read before are taken from the working folder.

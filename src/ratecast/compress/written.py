@@ -18,7 +18,6 @@ from ratecast.compress.timing import Timed, timed
 from ratecast.evaluate.contest import TEACHER
 from ratecast.folder import PACKAGES, READ, write_documents
 from ratecast.job import Job
-from ratecast.model.learned import save_learned
 from ratecast.model.store import Component, Manifest, create_component, new_folder, package_versions, write_json, write_manifest
 from ratecast.predict import Predictor
 from ratecast.records import Reviews
@@ -59,8 +58,7 @@ class Reduced:
         job.reporter.tell("writing the model folder")
         with new_folder(job.folder) as new:
             components = [*self.stack.save(new), *self._members(new)]
-            texts = [text for name in ("train", "validation") for text in job.parts[name].joined()]
-            components.append(save_learned(new, [*texts, *self.division.unlabelled]))
+            components += self.teacher.with_learned(new, job.parts, self.division.unlabelled)
             manifest = Manifest(
                 scale=job.scale,
                 components=tuple(components),

@@ -20,14 +20,33 @@ _HASH_BYTES: Final = (
 )
 
 
-def save_learned(folder: Path, texts: Iterable[str]) -> Component:
+def save_learned(folder: Path, texts: Iterable[str], *, known: Sequence[int] = ()) -> Component:
     """Write the hashes of the texts that a model learned from, training and validation, eight bytes for each.
 
     Short texts, which are equal by chance, are left out.
+
+    Args:
+        folder: the model folder.
+        texts: the texts.
+        known: hashes of further ones, which another model that this one was made from learned from.
     """
-    hashes = {_hash(text) for text in texts if not is_short(text)}
+    hashes = {_hash(text) for text in texts if not is_short(text)} | set(known)
     np.save(folder / _FILE, np.sort(np.array(list(hashes), dtype=np.uint64)))
     return create_component(folder, LEARNED, LEARNED, [_FILE])
+
+
+def learned_hashes(folder: Path, manifest: Manifest) -> list[int] | None:
+    """Hashes of the texts that a model learned from; None if its folder is too old to know.
+
+    Raises:
+        ModelFolderError: if the file of hashes is missing or damaged.
+    """
+    component = next((part for part in manifest.components if part.kind == LEARNED), None)
+    if component is None:
+        return None
+    verify(folder, component)
+    found: list[int] = np.load(folder / _FILE).tolist()
+    return found
 
 
 def learned_from(folder: Path, manifest: Manifest, texts: Sequence[str]) -> NDArray[np.bool_] | None:
@@ -38,11 +57,10 @@ def learned_from(folder: Path, manifest: Manifest, texts: Sequence[str]) -> NDAr
     Raises:
         ModelFolderError: if the file of hashes is missing or damaged.
     """
-    component = next((part for part in manifest.components if part.kind == LEARNED), None)
-    if component is None:
+    hashes = learned_hashes(folder, manifest)
+    if hashes is None:
         return None
-    verify(folder, component)
-    known = np.load(folder / _FILE)
+    known = np.array(hashes, dtype=np.uint64)
     is_known = np.isin(np.array([_hash(text) for text in texts], dtype=np.uint64), known)
     return is_known & ~np.array([is_short(text) for text in texts], dtype=np.bool_)
 

@@ -197,8 +197,10 @@ def test_tokens_that_no_text_has_go_and_the_others_are_read_as_before(made: Call
     np.testing.assert_allclose(torch_probabilities(rater, smaller, TEXTS), expected, atol=1e-6)
     other = torch_probabilities(rater, smaller, ["a story of stars", "😀", ""])
     assert np.isfinite(other).all()
-    pruned.save(tmp_path)
-    again = Pruned.load(tmp_path)
+    pruned.save(tmp_path, "same")
+    with pytest.raises(ConfigError, match="is of other data or settings; run without --resume"):
+        Pruned.load(tmp_path, "another")
+    again = Pruned.load(tmp_path, "same")
     assert again == pruned
     same = cut_as_before(whole, encoder, again)
     np.testing.assert_allclose(

@@ -1,7 +1,6 @@
 """Pruning a fitted network: fewer layers, attention heads, neurons and tokens, chosen by what they are worth."""
 
 import copy
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from ratecast.compress.pruning.structure import LAYOUTS, keep_heads, keep_layers
 from ratecast.compress.tokens import reduce_tokenizer
 from ratecast.compress.vocabulary import configured_ids, shrink
 from ratecast.errors import ConfigError
+from ratecast.files import read_state, write_state
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.rater import Rater
 from ratecast.text import TextEncoder
@@ -75,16 +75,25 @@ class Pruned:
             parts.append(f"{len(self.tokens):,} tokens")
         return "kept " + "; ".join(parts or ["everything"])
 
-    def save(self, folder: Path) -> None:
-        """Write it where a run that is resumed finds it."""
+    def save(self, folder: Path, fingerprint: str) -> None:
+        """Write it where a run of the same data and settings that is resumed finds it."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _KEPT_FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        write_state(folder / _KEPT_FILE, {"fingerprint": fingerprint, "kept": asdict(self)})
 
     @classmethod
-    def load(cls, folder: Path) -> "Pruned | None":
-        """What `save` wrote; None if there is nothing."""
-        path = folder / _KEPT_FILE
-        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    def load(cls, folder: Path, fingerprint: str) -> "Pruned | None":
+        """What `save` wrote; None if there is nothing.
+
+        Raises:
+            ConfigError: if it is of other data or settings.
+            ModelFolderError: if it is damaged.
+        """
+        found = read_state(folder / _KEPT_FILE)
+        if found is None:
+            return None
+        if found["fingerprint"] != fingerprint:
+            raise ConfigError(f"what an interrupted run left in {folder} is of other data or settings; run without --resume")
+        return cls(**found["kept"])
 
 
 def prune(

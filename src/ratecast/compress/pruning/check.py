@@ -5,9 +5,11 @@ from pathlib import Path
 
 from ratecast.compress.pruning.structure import check_architecture
 from ratecast.config import DistillConfig
-from ratecast.errors import ConfigError
+from ratecast.errors import ConfigError, ModelFolderError
+from ratecast.model.adapters import METHODS
 from ratecast.model.export import BACKBONE_FILE
 from ratecast.model.restore import check_restorable
+from ratecast.model.store import Component
 from ratecast.text import TextSettings
 
 
@@ -19,7 +21,10 @@ def check_pruning(folder: Path, config: DistillConfig) -> None:
         ConfigError: if it has not as many layers as shall stay, or reads fewer tokens than are asked for.
         ModelFolderError: if the model has no network.
     """
-    _, kinds = check_restorable(folder)
+    kinds = check_cuttable(folder)
+    stored = kinds["weights" if "weights" in kinds else "adapter"].settings
+    if config.student == "width" and stored.get("window_pooling") == "recurrent":
+        raise ConfigError("a network whose windows hand on a summary cannot lose heads or neurons: take the student layers")
     longest = TextSettings.from_json(dict(kinds["onnx"].settings["text"])).max_tokens
     if config.max_tokens is not None and config.max_tokens > longest:
         raise ConfigError(f"max_tokens is {config.max_tokens}, but the teacher's network reads {longest}: ask for fewer")
@@ -33,3 +38,16 @@ def check_pruning(folder: Path, config: DistillConfig) -> None:
     wanted = config.kept_layers
     if (layers is not None and (wanted or 0) >= layers) or (wanted is None and config.student == "layers" and layers == 1):
         raise ConfigError(f"kept_layers is {wanted or 1}, but the teacher's network has only {layers} layers: ask for fewer")
+
+
+def check_cuttable(folder: Path) -> dict[str, Component]:
+    """The components by kind of a model whose network can be cut.
+
+    Raises:
+        ModelFolderError: if the model has no network, or one whose added weights cannot be taken into its own.
+    """
+    _, kinds = check_restorable(folder)
+    tune = str(kinds["adapter"].settings["tune"]) if "adapter" in kinds else None
+    if tune is not None and not METHODS[tune].merges:
+        raise ModelFolderError(f"{folder} has weights of tune={tune} beside its network's own, so that it cannot be cut")
+    return kinds

@@ -73,9 +73,9 @@ def measure_importance(network: Network, reviews: RatedTexts) -> Importance:
             loss = rater.head.loss(output, ratings).sum()
             gradients = torch.autograd.grad(loss, [*of_heads, *of_neurons])
         for number, (states, gradient) in enumerate(zip([*of_heads, *of_neurons], gradients, strict=True)):
-            change = (states * gradient).detach().sum(1).cpu()  # (text, input), summed over the tokens
+            change = (states * gradient).detach().sum(1).cpu()  # (text or window, input), summed over the tokens
             if number < len(layers):
-                heads[number] += change.view(len(rows), -1, size).sum(-1).abs().sum(0)
+                heads[number] += change.view(len(change), -1, size).sum(-1).abs().sum(0)
             else:
                 neurons[number - len(layers)] += change.abs().sum(0)
     for weight, was_wanted in zip(rater.parameters(), wanted, strict=True):
