@@ -143,7 +143,7 @@ def _anew(rated: Reviews, teacher: Teacher, scale: RatingScale, config: DistillC
         )
     if config.split.by != "column":  # as many unseen ones as were to be, or as there are
         wanted = {name: len(rows[name]) for name in ("validation", "test")}
-        share = min(1.0, _MOST_HELD_OUT * len(unseen) / sum(wanted.values())) / len(unseen)
+        share = min(1.0, _MOST_HELD_OUT * len(unseen) / max(1, sum(wanted.values()))) / len(unseen)
         settings = replace(config.split, validation_fraction=share * wanted["validation"], test_fraction=share * wanted["test"])
         inner = split_reviews(rated.take(unseen), settings, scale, config.seed)
         rows = {name: unseen[getattr(inner, name)] for name in PARTS}
