@@ -65,14 +65,15 @@ class Running:
         """The log's objects."""
         return [json.loads(line) for line in self.lines]
 
-    def logged(self, message: str) -> list[dict[str, Any]]:
-        """The objects with this message, once there is one."""
+    def logged(self, message: str, *, least: int = 1) -> list[dict[str, Any]]:
+        """The objects with this message, once there are so many: an answer is sent before it is logged."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            if found := [entry for entry in self.log if entry["message"] == message]:
+            found = [entry for entry in self.log if entry["message"] == message]
+            if len(found) >= least:
                 return found
             time.sleep(0.01)
-        raise AssertionError(f"{message!r} was not logged: {self.lines}")
+        raise AssertionError(f"{message!r} was not logged {least} times: {self.lines}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and wait for the end; the exit status."""

@@ -90,7 +90,7 @@ def test_parts_of_a_batch_teach_what_the_whole_does(tiny_backbone: Path, monkeyp
     learner = RatingLearner(Network(rater, encoder.settings, frozen=0, layers=2), reviews, reviews, config)
     gradients, counts = [], []
     for most in (10_000, 100, 1):
-        monkeypatch.setattr("ratecast.train.learner.MOST_BATCH_TOKENS", most)
+        monkeypatch.setattr("ratecast.text.batch.MOST_BATCH_TOKENS", most)
         rater.zero_grad()
         losses = [loss for loss in learner.losses(0) if loss.backward() is None]  # type: ignore[no-untyped-call]
         counts.append(len(losses))
