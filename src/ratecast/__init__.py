@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ratecast.adapter_bank import AdapterBank
     from ratecast.compress import distill
     from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig
     from ratecast.errors import RatecastError
@@ -32,6 +33,7 @@ __all__ = [
     "zeroshot",
     "load",
     "Predictor",
+    "AdapterBank",
     "Prediction",
     "Predictions",
     "Review",
@@ -55,6 +57,7 @@ _HOMES = {
     "zeroshot": "zero_shot",
     "load": "predict",
     "Predictor": "predict",
+    "AdapterBank": "adapter_bank",
     "Prediction": "records",
     "Predictions": "records",
     "Review": "records",

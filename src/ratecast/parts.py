@@ -9,29 +9,83 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import IO, Final, NamedTuple, Self, cast
+from typing import IO, Final, NamedTuple, Protocol, Self, cast
 
 from arro3.core import Table
 
 from ratecast.config import ColumnsConfig, Optimise
 from ratecast.data import load_reviews
+from ratecast.data.used import Kind
 from ratecast.data.write import write_table
 from ratecast.errors import RatecastError, WorkerError
 from ratecast.predict import Predictor, load, with_predictions
 from ratecast.progress import Reporter
+from ratecast.records import Predictions, Reviews
 
 _WAITING_PARTS: Final = 2
 """Parts in memory for each process: the one that it scores, and the next."""
 _COMMAND: Final = "from ratecast.parts import work; work()"
 _ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Environment of a process that shares the processors with others like it."""
+
+
+class Scorer(Protocol):
+    """What scores tables: a `Predictor`, or several as one."""
+
+    @property
+    def folder(self) -> Path:
+        """Its folder; a process of `Workers` loads it from there."""
+
+    @property
+    def has_network(self) -> bool:
+        """Whether it computes on all threads by itself."""
+
+    @property
+    def is_cascade(self) -> bool:
+        """Whether it tells which reviews a quicker model passed on."""
+
+    @property
+    def threads(self) -> int:
+        """Processor threads."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that its predictions depend on."""
+
+    @property
+    def used(self) -> Mapping[str, Kind]:
+        """Columns besides the text that it reads; `load_reviews` takes it as ``used``."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Names by role of the columns that it was fitted on; `load_reviews` takes it as ``known``."""
+
+    def check_answer(self, *, coverage: float | None = None, optimise: Optimise | None = None) -> None:
+        """Find out before long work whether `predict` can answer so."""
+
+    def check_rows(self, table: Table, first_row: int) -> None:
+        """Find out before long work whether it can score the rows of a piece of a table, of which the first has that number.
+
+        Raises:
+            DataError: if it cannot.
+        """
+
+    def predict(
+        self,
+        reviews: Reviews,
+        *,
+        coverage: float | None = None,
+        optimise: Optimise | None = None,
+        reporter: Reporter | None = None,
+    ) -> Predictions:
+        """Predict the rating of each review."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +114,7 @@ class ScoredPart:
 
 
 def score_part(
-    predictor: Predictor, settings: PartSettings, number: int, part: Table, reporter: Reporter | None = None
+    predictor: Scorer, settings: PartSettings, number: int, part: Table, reporter: Reporter | None = None
 ) -> ScoredPart:
     """Score a part and keep it in the folder, under its number and how many reviews a cascade passed on.
 
@@ -74,7 +128,7 @@ def score_part(
         need_rating=False,
         drop_duplicates=False,
         used=predictor.used,
-        known=predictor.manifest.columns,
+        known=predictor.columns,
         describe=False,
     )
     found = predictor.predict(loaded.reviews, optimise=settings.optimise, coverage=settings.coverage, reporter=reporter)

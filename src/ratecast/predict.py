@@ -24,8 +24,9 @@ from ratecast.data.used import Kind
 from ratecast.errors import ModelFolderError
 from ratecast.evaluate.contest import Contest
 from ratecast.model.graph import OnnxGraph
+from ratecast.model.network import Network
 from ratecast.model.static import STATIC, StaticModel
-from ratecast.model.store import METRICS_FILE, Component, Manifest, read_manifest, verify
+from ratecast.model.store import MANIFEST, METRICS_FILE, Component, Manifest, read_manifest, sha256, verify
 from ratecast.processors import available_processors
 from ratecast.progress import Reporter
 from ratecast.records import Predictions, Review, Reviews
@@ -52,16 +53,24 @@ class Predictor:
         manifest: what its ``model.json`` holds.
         threads: processor threads; one for each processor that this process may use by default.
         device: what networks compute on, "cpu" or "cuda".
+        network: what computes in place of the folder's own graph, which need not be there then.
 
     Raises:
         ConfigError: if the device is unknown or cannot be used here.
         ModelFolderError: if a file that is needed is missing or damaged, or the chain is of no kind that is known.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        threads: int | None = None,
+        device: str = "cpu",
+        network: Network | None = None,
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._threads, self._device = threads, device
+        self._threads, self._device, self._network = threads, device, network
         kinds = [manifest.component(name).kind for name in manifest.chain]
         if kinds[:1] not in (["blend"], ["cascade"]) or kinds[1:] not in ([], ["effects"]):
             raise ModelFolderError(
@@ -87,6 +96,21 @@ class Predictor:
         return {} if self.effects is None else self.effects.kinds
 
     @property
+    def columns(self) -> Mapping[str, str]:
+        """Names by role of the table's columns that it was fitted on; `load_reviews` takes it as ``known``."""
+        return self.manifest.columns
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that its predictions depend on."""
+        return sha256(self.folder / MANIFEST)
+
+    @property
+    def is_cascade(self) -> bool:
+        """Whether a quicker blend answers first and passes on what it is unsure of."""
+        return self.cascade is not None
+
+    @property
     def threads(self) -> int:
         """Processor threads that it was loaded for."""
         return self._threads or available_processors()
@@ -94,12 +118,12 @@ class Predictor:
     @property
     def has_network(self) -> bool:
         """Whether a member is a network, which computes on all threads by itself."""
-        return any(isinstance(member, OnnxGraph) for member in self._members.values())
+        return any(isinstance(member, Network) for member in self._members.values())
 
     @property
     def most_tokens(self) -> int | None:
         """How many tokens of a review a network reads at most; None where no member is one."""
-        read = [member.encoder.settings for member in self._members.values() if isinstance(member, OnnxGraph)]
+        read = [member.encoder.settings for member in self._members.values() if isinstance(member, Network)]
         return max((settings.max_tokens * settings.windows for settings in read), default=None)
 
     @property
@@ -159,7 +183,7 @@ class Predictor:
             ``model.predict(["Great phone, poor battery"])[0].rating``
         """
         self.check_answer(coverage=coverage, optimise=optimise)
-        batch, lacking = as_reviews(reviews, self.used, self.manifest.columns)
+        batch, lacking = as_reviews(reviews, self.used, self.columns)
         probabilities, warnings, passed_on = self._explained(batch, reporter)
         warnings = warnings if lacking is None else tuple((*of_review, lacking) for of_review in warnings)
         decided = decide(probabilities, self.scale, optimise or self.optimise, self.thresholds)
@@ -181,6 +205,9 @@ class Predictor:
         if coverage is not None:
             check_coverage(coverage)
 
+    def check_rows(self, table: Table, first_row: int) -> None:
+        """Every row can be scored, so that nothing is checked; where several models are one, a row may be of none of them."""
+
     def probabilities(self, texts: Sequence[str]) -> FloatArray:
         """Probability of each level, shape ``(text, level)``."""
         return self._explained(Reviews.from_texts(texts), None)[0]
@@ -188,7 +215,7 @@ class Predictor:
     def members(self, texts: Sequence[str], reporter: Reporter | None = None) -> dict[str, FloatArray]:
         """What each member of the blend says by itself: probabilities of shape ``(text, level)`` by its name."""
         return {
-            name: member.probabilities(texts, reporter) if isinstance(member, OnnxGraph) else member.probabilities(texts)
+            name: member.probabilities(texts, reporter) if isinstance(member, Network) else member.probabilities(texts)
             for name, member in self._members.items()
         }
 
@@ -268,7 +295,7 @@ class Predictor:
         notes: list[tuple[str, ...]] = [() for _ in texts]
         for name in names:
             member = self._members[name]
-            if isinstance(member, OnnxGraph):
+            if isinstance(member, Network):
                 found[name], shortened, unknown = member.explained(texts, reporter)
                 note = (f"the middle of the text was left out: {member.encoder.settings.describe()} are read",)
                 notes = [note if is_short else () for is_short in shortened]
@@ -292,9 +319,11 @@ class Predictor:
         verify(self.folder, component)
         return component
 
-    def _load(self, component: Component) -> OnnxGraph | LinearTextModel | ConstantModel | StaticModel:
+    def _load(self, component: Component) -> Network | LinearTextModel | ConstantModel | StaticModel:
         files = list(component.files)
         if component.kind == "onnx":
+            if self._network is not None:
+                return self._network
             return OnnxGraph.load(self.folder, component, len(self.scale), self._threads, self._device)
         if component.kind == "constant":
             return ConstantModel.load(self.folder, files, self.scale)
@@ -305,13 +334,14 @@ class Predictor:
         raise ModelFolderError(f"{self.folder} has a component of the unknown kind {component.kind!r}; upgrade ratecast")
 
 
-def load(folder: str | Path, *, threads: int | None = None, device: str = "cpu") -> Predictor:
+def load(folder: str | Path, *, threads: int | None = None, device: str = "cpu", network: Network | None = None) -> Predictor:
     """Load a model from its folder.
 
     Args:
         folder: what ``ratecast fit`` or `ratecast.fit` wrote.
         threads: processor threads; one for each processor that this process may use by default.
         device: what networks compute on: "cpu", or "cuda" where ``onnxruntime-gpu`` is installed in place of ``onnxruntime``.
+        network: what computes in place of the folder's own graph, which need not be there then.
 
     Raises:
         ConfigError: if the device is unknown or cannot be used here.
@@ -320,7 +350,7 @@ def load(folder: str | Path, *, threads: int | None = None, device: str = "cpu")
     path = Path(folder)
     manifest = read_manifest(path)
     try:
-        predictor = Predictor(path, manifest, threads, device)
+        predictor = Predictor(path, manifest, threads, device, network)
         predictor.check_answer()
         _ = predictor.thresholds, predictor.intervals  # which are read only when they are needed
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:  # what is in the files is not what should be

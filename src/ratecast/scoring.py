@@ -20,9 +20,7 @@ from ratecast.data.texts import source_stamp
 from ratecast.data.write import check_writable, write_tables
 from ratecast.errors import ConfigError, DataError, OutputError, WorkerError
 from ratecast.files import check_working_folder, read_state, working_folder, write_state
-from ratecast.model.store import MANIFEST, sha256
-from ratecast.parts import PartSettings, ScoredPart, Workers, score_part
-from ratecast.predict import Predictor
+from ratecast.parts import PartSettings, ScoredPart, Scorer, Workers, score_part
 from ratecast.progress import Advance, Reporter, SilentReporter
 
 PART_ROWS: Final = 2_000
@@ -65,7 +63,7 @@ class Scored:
 
 
 def score_table(
-    predictor: Predictor,
+    predictor: Scorer,
     source: Source,
     out: str | Path,
     *,
@@ -113,7 +111,7 @@ def score_table(
     predictor.check_answer(coverage=coverage, optimise=optimise)
     survey = _survey(source, config, predictor, told)
     options = [
-        sha256(predictor.folder / MANIFEST),
+        predictor.fingerprint,
         source_stamp(source),
         asdict(survey.config),
         optimise,
@@ -133,7 +131,7 @@ def score_table(
     return Scored(
         rows=survey.rows,
         resumed_rows=before,
-        passed_on=None if predictor.cascade is None else sum(int(part.stem.partition("-")[2]) for part in parts.values()),
+        passed_on=sum(int(part.stem.partition("-")[2]) for part in parts.values()) if predictor.is_cascade else None,
         replaced=scoring.replaced,
         seconds=seconds,
     )
@@ -151,11 +149,12 @@ class _Survey:
     config: ColumnsConfig
 
 
-def _survey(source: Source, config: ColumnsConfig, predictor: Predictor, reporter: Reporter) -> _Survey:
+def _survey(source: Source, config: ColumnsConfig, predictor: Scorer, reporter: Reporter) -> _Survey:
     rows, kinds, filled, told = 0, dict[str, DataType](), set[str](), set[str]()
     first: Table | None = None
     for piece in stream_table(source, query=config.query):
         first = piece.table if first is None and piece.table.num_rows else first
+        predictor.check_rows(piece.table, rows)
         rows += piece.table.num_rows
         for name in piece.table.column_names:
             column = piece.table[name]
@@ -170,7 +169,7 @@ def _survey(source: Source, config: ColumnsConfig, predictor: Predictor, reporte
                 told.add(note)
     if first is None:
         raise DataError("the table has no rows; expected reviews")
-    known = with_known(config, predictor.manifest.columns, first)
+    known = with_known(config, predictor.columns, first)
     roles = find_columns(first, known, need_rating=False).roles()
     named = {f"{role}_column": roles[role] for role in _ROLES if role in roles}
     return _Survey(rows=rows, kinds=kinds, config=replace(config, **named))
@@ -203,7 +202,7 @@ def _conform(table: Table, kinds: Mapping[str, DataType]) -> Table:
 class _Scoring:
     """Scores a table part by part."""
 
-    def __init__(self, predictor: Predictor, source: Source, survey: _Survey, reporter: Reporter) -> None:
+    def __init__(self, predictor: Scorer, source: Source, survey: _Survey, reporter: Reporter) -> None:
         self._predictor, self._source, self._survey, self._reporter = predictor, source, survey, reporter
         self.replaced: tuple[str, ...] = ()
         self._lacking: str | None = None

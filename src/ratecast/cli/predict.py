@@ -10,13 +10,14 @@ from cyclopts import Parameter
 from ratecast.cli.arguments import Model, OptionalSources, Resume, one_or_many
 from ratecast.cli.settings import setting_flags
 from ratecast.config import Optimise
-from ratecast.errors import ConfigError, DataError
+from ratecast.errors import ConfigError, DataError, require
+from ratecast.processors import available_processors
 
 if TYPE_CHECKING:
     from ratecast.cli.show import Output
     from ratecast.config import ColumnsConfig
     from ratecast.data import Source
-    from ratecast.predict import Predictor
+    from ratecast.parts import Scorer
     from ratecast.progress import Reporter
     from ratecast.records import Predictions, Reviews
 
@@ -32,6 +33,9 @@ def predict(
     text: Annotated[list[str] | None, Parameter(negative="")] = None,
     out: Path | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="", show_default=False)] = False,
+    adapter: str | None = None,
+    adapter_column: str | None = None,
+    backbone: str | None = None,
     optimise: Optimise | None = None,
     coverage: float | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
@@ -49,12 +53,18 @@ def predict(
     With --out a file of any length takes flat memory, and a run that was
     interrupted loses a few seconds of work: --resume goes on from there.
 
+    MODEL may also be a folder of models that were fitted with --tune lora or
+    another adapter over one backbone, which is loaded once, also of what
+    ratecast pack left of them: --adapter names one of them, --adapter-column
+    the column that says for each review which one rates it.
+
     For example:
 
         ratecast predict model/ new.csv --out scored.parquet
         ratecast predict model/ new.csv --out scored.parquet --resume
         ratecast predict model/ --text "Great phone, poor battery"
         cat texts.txt | ratecast predict model/ --json
+        ratecast predict shops/ new.csv --adapter-column shop --out scored.csv
 
     Args:
         model: see `Model`.
@@ -62,6 +72,9 @@ def predict(
         text: Text to rate; may be given several times.
         out: File to write: .parquet, .csv, .tsv, .jsonl or .arrow. Without it the predictions are printed.
         as_json: Print a line of JSON for each review.
+        adapter: Name of the model in the folder MODEL that rates all reviews.
+        adapter_column: Column whose cells name the model in the folder MODEL that rates the review.
+        backbone: Name or folder of the backbone of adapters, if it is no longer where it was.
         optimise: Metric that predicted_rating shall be best in: rmse (the mean), mae (the median), accuracy (the most probable
             level) or qwk (levels cut at fitted thresholds). What the model was fitted for by default, mostly rmse.
         coverage: Share of the ratings that the intervals shall hold; what the model was fitted for by default, mostly 0.9.
@@ -74,16 +87,20 @@ def predict(
     from ratecast.cli.show import Output
     from ratecast.config import ColumnsConfig
     from ratecast.data.write import check_writable
-    from ratecast.predict import load
     from ratecast.progress import ConsoleReporter
 
     if out is not None:
         check_writable(out)
     elif resume:
         raise ConfigError("--resume goes on with the file that --out names; give both")
-    predictor, reporter = load(model, threads=threads, device=device), ConsoleReporter()
+    if adapter_column is not None and not sources:
+        raise ConfigError("--adapter-column needs a table")
+    if adapter is None and adapter_column is None:
+        predictor = _model(model, threads, device, backbone)
+    else:
+        predictor = _switched(model, threads, device, column=adapter_column, adapter=adapter, backbone=backbone)
     predictor.check_answer(coverage=coverage, optimise=optimise)
-    source, columns = _source(sources, text, settings), ColumnsConfig(**settings)
+    source, columns, reporter = _source(sources, text, settings), ColumnsConfig(**settings), ConsoleReporter()
     if out is not None:
         options = {"columns": columns, "optimise": optimise, "coverage": coverage, "resume": resume}
         _write(source, out, predictor, reporter, options)
@@ -94,6 +111,31 @@ def predict(
         _show_json(reviews, predictions)
     else:
         _show(Output(), reviews, predictions)
+
+
+def _model(folder: Path, threads: int | None, device: str, backbone: str | None) -> "Scorer":
+    from ratecast.model.store import is_model
+    from ratecast.predict import load
+
+    if backbone is not None:
+        raise ConfigError("--backbone is that of a folder of adapters; give --adapter or --adapter-column too")
+    if not is_model(folder) and any(map(is_model, folder.glob("*"))):
+        raise ConfigError(f"{folder} is a folder of models: name one of them, or give --adapter or --adapter-column")
+    return load(folder, threads=threads, device=device)
+
+
+def _switched(
+    folder: Path, threads: int | None, device: str, *, column: str | None, adapter: str | None, backbone: str | None
+) -> "Scorer":
+    if column is not None and adapter is not None:
+        raise ConfigError("found both --adapter and --adapter-column; give one of them")
+    if device != "cpu":
+        raise ConfigError("a folder of adapters is computed on the cpu: run ratecast unpack on one of them for --device cuda")
+    torch = require("torch", "train", "predicting with --adapter")
+    torch.set_num_threads(threads or available_processors())
+    from ratecast.adapter_bank import SwitchedModel
+
+    return SwitchedModel(folder, column=column, adapter=adapter, backbone=backbone)
 
 
 def _source(sources: tuple[str, ...], texts: list[str] | None, settings: dict[str, Any]) -> "Source":
@@ -109,7 +151,7 @@ def _source(sources: tuple[str, ...], texts: list[str] | None, settings: dict[st
     return build_table({"text": _lines() if texts is None else texts})
 
 
-def _write(source: "Source", out: Path, predictor: "Predictor", reporter: "Reporter", options: dict[str, Any]) -> None:
+def _write(source: "Source", out: Path, predictor: "Scorer", reporter: "Reporter", options: dict[str, Any]) -> None:
     from ratecast.scoring import score_table
 
     found = score_table(predictor, source, out, reporter=reporter, **options)
@@ -118,7 +160,7 @@ def _write(source: "Source", out: Path, predictor: "Predictor", reporter: "Repor
     print(f"{found.describe()}, written to {out}", file=sys.stderr)
 
 
-def _reviews(source: "Source", columns: "ColumnsConfig", predictor: "Predictor", reporter: "Reporter") -> "Reviews":
+def _reviews(source: "Source", columns: "ColumnsConfig", predictor: "Scorer", reporter: "Reporter") -> "Reviews":
     from ratecast.data import load_reviews
 
     loaded = load_reviews(
@@ -127,7 +169,7 @@ def _reviews(source: "Source", columns: "ColumnsConfig", predictor: "Predictor",
         need_rating=False,
         drop_duplicates=False,
         used=predictor.used,
-        known=predictor.manifest.columns,
+        known=predictor.columns,
         describe=False,
     )
     if loaded.lacking:

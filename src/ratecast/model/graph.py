@@ -5,12 +5,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ratecast.errors import ConfigError, ModelFolderError
+from ratecast.model.network import Explained, Network
 from ratecast.model.reference import EXACT_FILE, REFERENCE_FILE, Reference
 from ratecast.model.session import create_session
 from ratecast.model.store import Component
@@ -19,7 +20,6 @@ from ratecast.progress import Advance, Reporter, SilentReporter
 from ratecast.scale import FloatArray
 from ratecast.text import TextEncoder, TextSettings, TokenisedTexts, inference_batches, pad
 from ratecast.text.tokenise import TokenIds
-from ratecast.text.unknown import unknown_id
 
 GRAPH_FILE = "model.onnx"
 GRAPH_DATA_FILE = "model.onnx.data"
@@ -40,21 +40,7 @@ _BATCH_TOKENS: Final = 1024
 fast with MiniLM, 3,000 to 8,000 slower by a tenth."""
 
 
-class Explained(NamedTuple):
-    """What a network makes of texts.
-
-    Attributes:
-        probabilities: of each level, shape ``(text, level)``.
-        shortened: whether the middle of each text was left out, shape ``(text,)``.
-        unknown: share of the tokens read of each text that the tokenizer does not know, shape ``(text,)``.
-    """
-
-    probabilities: FloatArray
-    shortened: NDArray[np.bool_]
-    unknown: FloatArray
-
-
-class OnnxGraph:
+class OnnxGraph(Network):
     """A network exported to ONNX, with its tokenizer.
 
     Args:
@@ -76,12 +62,11 @@ class OnnxGraph:
         pooling: Path | None = None,
         device: str = "cpu",
     ) -> None:
+        super().__init__(encoder)
         self._session = create_session(path, threads, device)
         self._pooling = None if pooling is None else create_session(pooling, threads, device)
         self._batch_tokens = max(_BATCH_TOKENS, _BATCH_TOKENS // 2 * (threads or available_processors()))
-        self.encoder = encoder
         self._levels = levels
-        self._unknown = unknown_id(encoder.tokenizer)
 
     @classmethod
     def load(
@@ -139,17 +124,13 @@ class OnnxGraph:
             return None
         return f"gives other answers on this processor: they differ by {difference:.2g}, expected at most {most:.2g}"
 
-    def probabilities(self, texts: Sequence[str], reporter: Reporter | None = None) -> FloatArray:
-        """Level probabilities of each text, shape ``(text, level)``."""
-        return self.explained(texts, reporter).probabilities
-
     def explained(self, texts: Sequence[str], reporter: Reporter | None = None) -> Explained:
         """Level probabilities, and what else there is to know of each text."""
         found = np.empty((len(texts), self._levels), dtype=np.float64)
         shortened, unknown = np.zeros(len(texts), dtype=np.bool_), np.zeros(len(texts))
         with (reporter or SilentReporter()).track("predicting", len(texts)) as advance:
             for rows, tokenised in _ahead(self.encoder.encode, texts):
-                shortened[rows], unknown[rows] = tokenised.shortened, self._unknown_shares(tokenised)
+                shortened[rows], unknown[rows] = tokenised.shortened, self.unknown_shares(tokenised)
                 of_texts = _per_text(advance, tokenised)
                 if self._pooling is None:
                     self._run("probabilities", tokenised.ids, np.arange(len(tokenised)), found[rows], advance=of_texts)
@@ -157,18 +138,6 @@ class OnnxGraph:
                     found[rows] = self._pooled(self._pooling, tokenised, of_texts)
         found /= found.sum(axis=1, keepdims=True)
         return Explained(found, shortened, unknown)
-
-    def _unknown_shares(self, texts: TokenisedTexts) -> FloatArray:
-        """Share of unknown tokens of each text, shape ``(text,)``."""
-        if self._unknown is None:
-            return np.zeros(len(texts))
-        counts = np.array([np.count_nonzero(ids == self._unknown) for ids in texts.ids], dtype=np.float64)
-        if texts.starts is not None:
-            counts = np.add.reduceat(counts, texts.starts[:-1])
-        settings, windows = self.encoder.settings, 1 if texts.starts is None else np.diff(texts.starts)
-        read = texts.lengths - windows * (len(settings.prefix_ids) + len(settings.suffix_ids))
-        shares: FloatArray = counts / np.maximum(read, 1)
-        return shares
 
     def _pooled(self, pooling: Any, texts: TokenisedTexts, advance: Advance) -> FloatArray:
         """Level probabilities of texts that are read in windows, shape ``(text, level)``."""

@@ -44,7 +44,7 @@ def pack(folder: str | Path, out: str | Path) -> Manifest:
     """Write a model folder without the graph that predicts: the added weights, the head, the hash of the backbone and the rest.
 
     It is a few megabytes large where the backbone is hundreds, so that many of them can be kept and sent; `unpack` makes the
-    graph again. `load_adapter` and `AdapterBank` read it as it is.
+    graph again. `load_adapter` and `AdapterBank` use it as it is.
 
     Args:
         folder: a model folder that was fitted with an adapter, which stays as it is.

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from ratecast.model.backbone import transformer_layers
 from ratecast.model.heads import Head
+from ratecast.model.network import Explained, Network
 from ratecast.model.pooling import find_pooling
 from ratecast.model.precision import computing_in
 from ratecast.model.prompting.output import Transform, UnitLength
 from ratecast.model.windows import MeanWindows, RecurrentWindows
+from ratecast.progress import Reporter, SilentReporter
 from ratecast.scale import FloatArray
-from ratecast.text import Batch, TextEncoder, pad_texts
+from ratecast.text import Batch, TextEncoder, inference_batches, pad_texts
 
 
 class Rater(nn.Module):
@@ -188,9 +190,35 @@ def batch_tensors(batch: Batch, device: torch.device | None = None) -> tuple[Ten
 
 
 def torch_probabilities(rater: Rater, encoder: TextEncoder, texts: Sequence[str]) -> FloatArray:
-    """Level probabilities by torch, shape ``(text, level)``."""
-    batch = pad_texts(encoder.encode(texts), np.arange(len(texts)), encoder.settings)
+    """Level probabilities by torch in one batch, shape ``(text, level)``."""
+    return _batch_probabilities(rater, pad_texts(encoder.encode(texts), np.arange(len(texts)), encoder.settings))
+
+
+def _batch_probabilities(rater: Rater, batch: Batch) -> FloatArray:
     with torch.inference_mode():
         found = ProbabilityGraph(rater)(*batch_tensors(batch))
     probabilities: FloatArray = (found.double() / found.double().sum(1, keepdim=True)).numpy()
     return probabilities
+
+
+class TorchNetwork(Network):
+    """A network that torch computes, where there is no graph of it.
+
+    Args:
+        rater: the network.
+        encoder: turns texts into token ids.
+    """
+
+    def __init__(self, rater: Rater, encoder: TextEncoder) -> None:
+        super().__init__(encoder)
+        self.rater = rater
+
+    def explained(self, texts: Sequence[str], reporter: Reporter | None = None) -> Explained:
+        """Level probabilities, and what else there is to know of each text."""
+        tokenised = self.encoder.encode(texts)
+        found = np.empty((len(texts), len(self.rater.head.scale)))
+        with (reporter or SilentReporter()).track("predicting", len(texts)) as advance:
+            for rows in inference_batches(tokenised.lengths):
+                found[rows] = _batch_probabilities(self.rater, pad_texts(tokenised, rows, self.encoder.settings))
+                advance(len(rows), "")
+        return Explained(found, tokenised.shortened, self.unknown_shares(tokenised))

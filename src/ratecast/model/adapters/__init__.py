@@ -4,7 +4,6 @@ A method is a small frozen dataclass of its settings that knows how to add its w
 class in a file of its own and enter it into `METHODS`.
 """
 
-from ratecast.model.adapters.bank import AdapterBank
 from ratecast.model.adapters.base import Adapter, Method
 from ratecast.model.adapters.folder import LoadedAdapter, load_adapter, save_adapter
 from ratecast.model.adapters.methods import METHODS, attach, create_method
@@ -15,7 +14,6 @@ __all__ = [
     "attach",
     "save_adapter",
     "load_adapter",
-    "AdapterBank",
     "LoadedAdapter",
     "Adapter",
     "Method",
