@@ -158,7 +158,7 @@ def test_what_cannot_be_made_is_left_out(
             raise ConfigError("kept_layers is 1; 2 to 2 can stay")
         return make(lesson, config, *rest, **more)
 
-    monkeypatch.setattr("ratecast.compress.search.make_student", make_student)
+    monkeypatch.setattr("ratecast.compress.making.make_student", make_student)
     told = Told()
     small = compressed(tiny_model, tiny_reviews, tmp_path / "small", max_loss="50%", blend=False, reporter=told)
     assert any(line.startswith("layers-1 is left out: kept_layers is 1") for line in told.lines)
@@ -181,7 +181,7 @@ def test_students_read_less_where_many_reviews_are_longer(
     tiny_model: Path, tiny_reviews: Rated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ratecast.compress.candidates._TOKENS", (8,))
-    monkeypatch.setattr("ratecast.compress.search._STUDENT_TOKENS", 8)
+    monkeypatch.setattr("ratecast.compress.making._STUDENT_TOKENS", 8)
     with pytest.raises(StoppedError):
         compressed(tiny_model, tiny_reviews, tmp_path / "small", reporter=Stopping("combining"))
     made = tmp_path / "small.training" / "networks"

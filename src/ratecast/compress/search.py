@@ -2,33 +2,31 @@
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import stack_after
-from ratecast.compress.candidates import QUANTISED, Candidate, candidate_at, quantised, set_apart, shortened, shorter_inputs
+from ratecast.compress.candidates import Candidate
 from ratecast.compress.division import Division
 from ratecast.compress.findings import Findings
 from ratecast.compress.frontier import LOSSES, Limits, Part, Point, blended, cascades, choices, choose, closest
-from ratecast.compress.lessons import prepare, teach
-from ratecast.compress.students import Lesson, len_layers, make_student
+from ratecast.compress.lessons import prepare
+from ratecast.compress.making import Candidates
 from ratecast.compress.teacher import Teacher
 from ratecast.compress.timing import Timed, timed
 from ratecast.compress.written import Reduced
 from ratecast.config import CompressConfig
 from ratecast.data import Source
 from ratecast.data.split import judged_reviews, stopping_rows
-from ratecast.errors import BackboneError, ConfigError, ModelFolderError, RatecastError, require
+from ratecast.errors import ConfigError, RatecastError, require
 from ratecast.files import check_working_folder, read_state, working_folder, write_state
 from ratecast.job import Job, working_place
 from ratecast.members import fit_linear
-from ratecast.model.graph import GRAPH_DATA_FILE, OnnxGraph
+from ratecast.model.graph import GRAPH_DATA_FILE
 from ratecast.model.reference import REFERENCE_FILE
 from ratecast.model.static import STATIC
 from ratecast.model.store import check_target
@@ -36,19 +34,6 @@ from ratecast.predict import Predictor, load
 from ratecast.processors import available_processors
 from ratecast.progress import ConsoleReporter, Reporter
 
-if TYPE_CHECKING:
-    from ratecast.train.loop import Run
-
-_SHARES_OF_LAYERS: Final = (1 / 2, 1 / 3)
-"""Shares of the network's layers that students keep."""
-_STUDENT_TOKENS: Final = 128
-"""Longest input of students where many reviews are longer: they learn from twice the reviews in the same time."""
-_STATIC_SHARE: Final = 0.2
-"""Share of the time left that the static student may learn in; it rarely takes as much."""
-_LEAST_SECONDS: Final = 20.0
-"""Training a network for less time than this makes nothing of it."""
-_TRYING_SECONDS: Final = 25.0
-"""What exporting a student, making it of 8-bit integers and measuring both take, about."""
 _EVERY_REVIEW: Final = 3.0
 """Time of judging a review by the smaller model, the whole one and the baselines, as a multiple of the whole one's."""
 _SEARCH_FILE: Final = "search.json"
@@ -122,8 +107,6 @@ class _Search:
         self._job, self._division, self._teacher, self._config, self._resume = job, division, teacher, config, resume
         self._validation = job.parts["validation"].take(stopping_rows(len(job.parts["validation"])))
         self._texts = self._validation.joined()
-        self._place = job.working / "networks"
-        self._after = 0.0  # seconds that judging takes
         self._large: set[str] = set()  # networks whose weights have a file of a fixed name: a folder holds one of them
         self._fingerprint = hashlib.sha256(json.dumps([job.fingerprint, teacher.sha256]).encode()).hexdigest()
 
@@ -134,10 +117,9 @@ class _Search:
         baselines = fit_linear(job)
         each = self._teacher.seconds_per_text(job.parts["train"].joined(), self._config.seed)
         judged = job.judged(judged_reviews(len(job.parts["test"]), seconds=job.clock.left(), seconds_per_review=each))
-        self._after = _EVERY_REVIEW * each * len(judged)
         candidates: dict[str, Candidate] = {}
         parts = {name: self._linear(name, made) for name, made in baselines.items() if self._takes_part(name, made)}
-        for candidate in self._candidates(each):
+        for candidate in self._candidates(each, after=_EVERY_REVIEW * each * len(judged)).all():
             candidates[candidate.name] = candidate
             self._large |= {candidate.name} if GRAPH_DATA_FILE in candidate.component.files else set()
             parts[candidate.name] = self._measured(candidate)
@@ -161,6 +143,19 @@ class _Search:
             judged=judged,
         ).write()
 
+    def _candidates(self, each: float, *, after: float) -> Candidates:
+        return Candidates(
+            self._job,
+            self._division,
+            self._teacher,
+            self._config,
+            self._validation,
+            fingerprint=self._fingerprint,
+            each=each,
+            after=after,
+            resume=self._resume,
+        )
+
     def _check_resumed(self) -> None:
         path = self._job.working / _SEARCH_FILE
         found = read_state(path) if self._resume else None
@@ -174,130 +169,6 @@ class _Search:
 
     def _takes_part(self, name: str, made: Baseline) -> bool:
         return made.kind == "linear" or name in self._teacher.predictor.blend.members
-
-    # -- what there is to choose from ---------------------------------------------------------------------------------
-
-    def _candidates(self, each: float) -> Iterator[Candidate]:
-        """Everything that takes part besides the linear models, one after the other as it is made."""
-        of_model = {
-            part.kind: part
-            for part in self._teacher.predictor.manifest.components
-            if part.name in self._teacher.predictor.blend.members
-        }
-        shorter: dict[str, int] = {}
-        if "onnx" in of_model:
-            whole = self._model_part(of_model["onnx"].name)
-            graph = whole.load(self._config.threads)
-            if isinstance(graph, OnnxGraph) and _STUDENT_TOKENS in shorter_inputs(graph, self._texts):
-                shorter = {"max_tokens": _STUDENT_TOKENS}
-            yield from self._variants(whole)
-        if STATIC in of_model:
-            yield self._model_part(of_model[STATIC].name)
-        if STATIC in of_model and "onnx" not in of_model:
-            return  # it was made from a larger one, which is the one to learn from
-        taught = teach(
-            self._job,
-            self._division,
-            self._teacher,
-            each=each,
-            seconds=self._job.clock.left() - self._after,
-            resume=self._resume,
-        )
-        lesson = Lesson(teacher=self._teacher.folder, scale=self._job.scale, taught=taught, validation=self._validation)
-        yield self._student(lesson, STATIC, STATIC, seconds=lambda: _STATIC_SHARE * self._left())
-        numbers = self._layers() if "onnx" in of_model else []
-        for place, layers in enumerate(numbers):
-            share = self._left() / (len(numbers) - place) - _TRYING_SECONDS
-            if share < _LEAST_SECONDS:
-                self._job.reporter.tell(f"no time is left for a network of {layers} layers")
-                continue
-            ends = time.monotonic() + share
-            seconds = partial(_until, ends)
-            name = f"layers-{layers}"
-            try:
-                student = self._student(lesson, name, "layers", seconds=seconds, kept_layers=layers, **shorter)
-            except (BackboneError, ConfigError, ModelFolderError) as error:
-                self._job.reporter.tell(f"{name} is left out: {error}")
-                continue
-            yield from self._variants(student)
-
-    def _left(self) -> float:
-        """Seconds that are left for trying; infinite without a limit."""
-        return self._job.clock.left() - self._after
-
-    def _layers(self) -> list[int]:
-        """Numbers of layers that students keep; none if the model's weights were not kept."""
-        from ratecast.compress.pruning.check import check_cuttable
-        from ratecast.model.restore import restore_rater
-
-        try:
-            check_cuttable(self._teacher.folder)
-            rater = restore_rater(self._teacher.folder).rater
-        except RatecastError as error:
-            self._job.reporter.tell(f"no network of fewer layers is tried: {error}")
-            return []
-        layers = len_layers(rater.backbone)
-        found = {max(rater.pooled_layers, round(share * layers)) for share in _SHARES_OF_LAYERS}
-        return sorted((kept for kept in found if kept < layers), reverse=True)
-
-    def _model_part(self, name: str) -> Candidate:
-        """A component of the model by itself."""
-        manifest = self._teacher.predictor.manifest
-        part = manifest.component(name)
-        return self._made(name, lambda place: set_apart(self._teacher.folder, part, manifest.scale, place, name=name))
-
-    def _variants(self, source: Candidate) -> Iterator[Candidate]:
-        """A network, with 8-bit integers too, and each of these on fewer tokens."""
-        sources = [source]
-        if not self._config.deterministic:
-            try:
-                texts, keep_exact = self._job.parts["train"].joined(), self._config.keep_exact
-                name = f"{source.name}-{QUANTISED}"
-                place = f"{name}-and-exact" if keep_exact else name
-                sources.append(
-                    self._made(name, lambda place: quantised(source, texts, place, keep_exact=keep_exact), place=place)
-                )
-            except RatecastError as error:
-                self._job.reporter.tell(f"{source.name} with 8-bit integers is left out: {error}")
-        for one in sources:
-            yield one
-            graph = one.load(self._config.threads)
-            if isinstance(graph, OnnxGraph):
-                yield from shortened(one, graph, self._texts)
-
-    def _student(self, lesson: Lesson, name: str, student: str, *, seconds: Callable[[], float], **settings: int) -> Candidate:
-        def make(place: Path) -> Candidate:
-            folder = self._job.working / f"{name}.training"
-            folder.mkdir(exist_ok=True)
-            is_limited = math.isfinite(self._job.clock.left())
-            config = self._config.for_student(student, **settings)
-            made = make_student(lesson, config, self._run(folder), time_left=seconds if is_limited else None)
-            first = made.write(folder, self._texts[:8])[0]
-            return set_apart(folder, first, self._job.scale, place, name=name)
-
-        return self._made(name, make)
-
-    def _made(self, name: str, make: Callable[[Path], Candidate], *, place: str | None = None) -> Candidate:
-        """What an interrupted run has left at a place, that of the name by default, or what is made now."""
-        folder = self._place / (place or name)
-        if self._resume and folder.is_dir():
-            return candidate_at(folder, name)
-        with self._job.reporter.track(f"making {name}", total=1) as advance:
-            found = make(folder)
-            advance(1, "done")
-        return found
-
-    def _run(self, folder: Path) -> "Run":
-        from ratecast.train.loop import Run
-
-        return Run(
-            config=self._job.config,
-            folder=folder,
-            fingerprint=f"{self._fingerprint} {folder.name}",
-            resume=self._resume,
-            reporter=self._job.reporter,
-            log_folder=self._job.folder.parent / f"{self._job.folder.name}.logs",
-        )
 
     # -- measuring ----------------------------------------------------------------------------------------------------
 
@@ -362,8 +233,3 @@ class _Search:
             closest=closest(points, whole, limits) if chosen is None else None,
             reviews=len(self._validation),
         )
-
-
-def _until(end: float) -> float:
-    """Seconds from now to a moment of ``time.monotonic``."""
-    return end - time.monotonic()
