@@ -127,6 +127,8 @@ def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> Non
     assert fitted.predict(table)[0].warnings == ()
     lacking = "the model also uses 'user', which the table lacks: it counts as missing"
     assert fitted.predict(table.drop("user"))[1].warnings == (lacking,)
+    assert fitted.predict([text])[0].warnings == (lacking.replace("the table lacks", "the reviews lack"),)
+    assert fitted.predict([Review(text=text, user="reader01"), Review(text=text)])[1].warnings == ()
 
 
 def test_the_rating_itself_cannot_be_used(fit_tiny: FitTiny, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 import ratecast
 from ratecast import FitConfig, Predictor, RatecastError, Review
-from ratecast.assess import MODEL_NAME, assess
+from ratecast.assessment import MODEL_NAME, assess
 from ratecast.data import load_reviews
 from ratecast.errors import BackboneError, ConfigError, DataError, ModelFolderError, OutputError
 from ratecast.fitting import _run_fingerprint, prepare_job

@@ -22,7 +22,7 @@ ORDER = (
         "parts",
         "scoring",
         "store",
-        "assess",
+        "assessment",
         "comparison",
         "card",
         "job",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ratecast.adapter_bank import AdapterBank
+    from ratecast.assessment import assess
+    from ratecast.comparison import compare
     from ratecast.compress import distill
     from ratecast.config import CompressConfig, DistillConfig, FitConfig, PretrainConfig
     from ratecast.errors import RatecastError
@@ -32,6 +34,8 @@ __all__ = [
     "distill",
     "zeroshot",
     "load",
+    "assess",
+    "compare",
     "Predictor",
     "AdapterBank",
     "Prediction",
@@ -56,6 +60,8 @@ _HOMES = {
     "distill": "compress",
     "zeroshot": "zero_shot",
     "load": "predict",
+    "assess": "assessment",
+    "compare": "comparison",
     "Predictor": "predict",
     "AdapterBank": "adapter_bank",
     "Prediction": "records",

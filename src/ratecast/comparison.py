@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from ratecast.data import LoadedReviews, copy_groups
+from ratecast.assessment import load_rated
+from ratecast.data import LoadedReviews, Source, copy_groups
 from ratecast.errors import DataError, ScaleError
 from ratecast.evaluate.comparison import Comparison, check_metric, run_comparison
 from ratecast.model.learned import learned_warning
@@ -13,7 +14,7 @@ from ratecast.scale import RatingScale
 
 def compare(
     models: Mapping[str, Predictor],
-    loaded: LoadedReviews,
+    reviews: Source | LoadedReviews,
     *,
     metric: str = "rmse",
     seed: int = 0,
@@ -23,20 +24,25 @@ def compare(
 
     Args:
         models: two models or more, by the names that tables call them; all on one scale.
-        loaded: reviews that were loaded with that scale and ``need_rating=True``.
+        reviews: a table of rated reviews, or what `load_rated` made of one for these models.
         metric: name of the metric in `ratecast.evaluate.METRICS` that decides which model is best; chosen beforehand.
         seed: seed of the bootstrap.
         reporter: shows the progress; nothing by default.
 
     Raises:
-        DataError: if there are fewer than two models, a review has no rating, or the metric is unknown or not defined on the
-            scale.
+        DataError: if there are fewer than two models, the table cannot be read, a review has no rating, or the metric is
+            unknown or not defined on the scale.
         ScaleError: if the models predict on different scales.
+        ConfigError: as `load_rated` does.
         ModelFolderError: if the record of what a model learned from is missing or damaged.
+
+    Example:
+        ``ratecast.compare({"old": ratecast.load("old/"), "new": ratecast.load("new/")}, "held_out.csv").verdict()``
     """
     shown = reporter or SilentReporter()
     scale = shared_scale(models)
     check_metric(metric, scale)
+    loaded = reviews if isinstance(reviews, LoadedReviews) else load_rated(reviews, models)
     ratings = loaded.reviews.rated()
     texts = loaded.reviews.joined()
     warnings = [line for name, model in models.items() for line in learned_warning(name, model.folder, model.manifest, texts)]

@@ -138,6 +138,8 @@ def prepare_job(
 
 def run_job(job: Job, *, resume: bool) -> Predictor:
     """Fit the model that a job asks for, write its folder and load it; errors as for `fit`."""
+    if job.working.exists() and not resume:
+        job.reporter.tell(f"what an interrupted run left in {job.working} is dropped, as --resume was not given")
     with working_folder(job.working, resume=resume):
         _write_model(job, resume=resume)
     return load(job.folder, threads=job.config.threads)

@@ -20,7 +20,7 @@ from ratecast.combine.effects import Effects
 from ratecast.combine.intervals import Intervals, check_coverage
 from ratecast.config import Optimise
 from ratecast.data import Source, load_reviews
-from ratecast.data.used import Kind
+from ratecast.data.used import Kind, lacking_in
 from ratecast.errors import ModelFolderError
 from ratecast.evaluate.contest import Contest
 from ratecast.model.graph import OnnxGraph
@@ -388,12 +388,14 @@ def as_reviews(
         known: names of the columns that the model was fitted on, as for `load_reviews`.
     """
     if isinstance(reviews, Reviews):
-        return reviews, None
+        return reviews, None  # which its maker was told of
     if isinstance(reviews, np.ndarray) and reviews.ndim == 1:
         reviews = reviews.tolist()
     if isinstance(reviews, Sequence) and not isinstance(reviews, str) and all(isinstance(review, Review) for review in reviews):
-        return Reviews.from_reviews(reviews), None
+        batch = Reviews.from_reviews(reviews)
+        return batch, lacking_in(batch, used or {})
     if isinstance(reviews, str | list | tuple):
-        return Reviews.from_texts(reviews), None
+        batch = Reviews.from_texts(reviews)
+        return batch, lacking_in(batch, used or {})
     loaded = load_reviews(reviews, need_rating=False, drop_duplicates=False, used=used or {}, known=known, describe=False)
     return loaded.reviews, loaded.lacking

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ratecast.assess import MODEL_NAME, Assessment, assess_probabilities
+from ratecast.assessment import MODEL_NAME, Assessment, assess_probabilities
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack
 from ratecast.config import translation_models

@@ -1,8 +1,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import ratecast
 from ratecast.cli import run
 from ratecast.data.table import build_table
 from ratecast.data.write import write_table
@@ -36,6 +38,22 @@ def test_the_report_is_written(tiny_model: Path, rated: Path, tmp_path: Path) ->
     content = report.read_text(encoding="utf-8")
     assert "<svg" in content
     assert "tiny on" in content
+
+
+def test_intervals_are_measured_at_the_coverage_asked(
+    tiny_model: Path, rated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", str(tiny_model), str(rated), "--coverage", "0.6"]) == 0
+    assert "Prediction intervals: 60 % intervals hold" in capsys.readouterr().out
+    found = ratecast.assess(ratecast.load(tiny_model), rated, coverage=0.6)
+    intervals = ratecast.load(tiny_model).intervals
+    assert intervals is not None
+    ends = intervals.intervals(found.probabilities, ratecast.RatingScale.parse("1..5"), 0.6)
+    held = np.mean((ends[:, 0] <= found.ratings) & (found.ratings <= ends[:, 1]))
+    assert found.coverage is not None
+    assert found.coverage.covered_fraction == pytest.approx(held)
+    assert run(["evaluate", str(tiny_model), str(rated), "--coverage", "1.5"]) == 2
+    assert "coverage" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,20 @@ def test_columns_that_say_nothing_are_dropped(train: Simulated, validation: Simu
     assert fitted([], train, validation) is None
 
 
+def test_a_column_of_one_value_is_dropped_and_hides_no_other(train: Simulated, validation: Simulated) -> None:
+    with_constant = [
+        replace(
+            part, reviews=replace(part.reviews, labels=dict(part.reviews.labels) | {"one": strings(["x"] * len(part.base))})
+        )
+        for part in (train, validation)
+    ]
+    for used in (["one"], ["one", "noise"], ["noise", "one", "random"]):
+        assert fitted(used, *with_constant) is None
+    found = fitted(["one", "user", "noise"], *with_constant)
+    assert found is not None
+    assert found.kinds == {"user": "label"}
+
+
 def test_noise_rarely_seems_to_help() -> None:
     kept = 0
     for seed in range(20):

@@ -10,7 +10,7 @@ import pytest
 
 import ratecast
 from interruption import InterruptingReporter, StoppedError
-from ratecast.assess import MODEL_NAME
+from ratecast.assessment import MODEL_NAME
 from ratecast.compress import distill
 from ratecast.compress.division import divide
 from ratecast.compress.teacher import Teacher

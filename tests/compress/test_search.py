@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from interruption import StoppedError
-from ratecast.assess import MODEL_NAME
+from ratecast.assessment import MODEL_NAME
 from ratecast.compress import compress, quantise, students
 from ratecast.compress.candidates import candidate_at, quantised, set_apart
 from ratecast.config import CompressConfig, DistillConfig

@@ -200,6 +200,10 @@ def test_few_reviews_still_fill_every_part_and_copies_of_one_text_cannot() -> No
     assert [len(split.train), len(split.validation), len(split.test)] == [1, 1, 1]
     with pytest.raises(DataError, match="copies of a text stay together"):
         split_reviews(Reviews.from_texts(["good"] * 50, [5, 4] * 25), SplitConfig(), SCALE, seed=0)
+    texts = strings(f"a place {row} and its food" for row in range(50))
+    alone = Reviews(text=texts, rating=np.array([5.0, 4.0] * 25), user=strings(["u1"] * 50))
+    with pytest.raises(DataError, match=r"those of one user stay together, and these are of 1 user\)"):
+        split_reviews(alone, SplitConfig(by="user"), SCALE, seed=0)
 
 
 def test_large_groups_alone_fill_every_part() -> None:

@@ -96,7 +96,7 @@ def test_equal_categories_are_equal_however_they_are_stored() -> None:
     [
         ("stars", ConfigError, "cannot use 'stars': it is the column of the rating; .*'user_id', 'colour', 'helpful'$"),
         ("colour,text", ConfigError, "'text': it is the column of the text"),
-        ("title", ConfigError, "'title': it is the column of the title"),
+        ("title", ConfigError, "'title': it is read before the text already"),
         ("review_id", ConfigError, "'review_id': it is the column of the id"),
         ("split", ConfigError, "'split': it is the column of the split"),
         ("color", DataError, "there is no column 'color' to use; did you mean 'colour'"),

@@ -116,6 +116,15 @@ def test_ctrl_c_tells_how_to_go_on(parts: Parts, run_of: RunOf) -> None:
     with pytest.raises(KeyboardInterrupt):
         tune(parts, replace(run_of(steps=25, checkpoint_seconds=1e-9), reporter=reporter))
     assert reporter.told[-1] == "stopped: the same command with --resume goes on from the last checkpoint"
+    again = ImpatientReporter(100)
+    tune(parts, replace(run_of(steps=25, resume=True), reporter=again))
+    assert "training goes on from step 7 of 25" in again.told
+
+
+def test_a_run_without_a_checkpoint_says_that_it_begins_anew(parts: Parts, run_of: RunOf) -> None:
+    reporter = ImpatientReporter(100)
+    tune(parts, replace(run_of(steps=2, resume=True), reporter=reporter))
+    assert "there is no checkpoint of this training to go on from: it begins at its first step" in reporter.told
 
 
 def test_checkpoint_of_other_data_is_refused(parts: Parts, run_of: RunOf) -> None:

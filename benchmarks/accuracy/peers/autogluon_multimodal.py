@@ -49,7 +49,14 @@ def main(train: Path, test: Path, out: Path, seconds: float, seed: int) -> None:
         "env.num_workers_inference": 0,
     }
     predictor = MultiModalPredictor(label="level", problem_type="multiclass", eval_metric="log_loss", path="predictor")
-    predictor.fit(frame(inside), tuning_data=frame(outside), hyperparameters=settings, time_limit=int(limit), seed=seed)
+    predictor.fit(
+        frame(inside),
+        tuning_data=frame(outside),
+        hyperparameters=settings,
+        column_types={"text": "text"},  # which it does not see in Chinese by itself: there are no spaces
+        time_limit=int(limit),
+        seed=seed,
+    )
     note(f"fitted; {clock.left():.0f} s left")
     found = predictor.predict_proba(pd.DataFrame({"text": texts}), as_pandas=True)
     probabilities = np.zeros((len(texts), len(training.levels)))

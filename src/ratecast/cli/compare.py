@@ -1,7 +1,6 @@
 """``ratecast compare``."""
 
-from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +11,7 @@ from ratecast.cli.settings import setting_flags
 from ratecast.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ratecast.data.used import Kind
-    from ratecast.predict import Predictor
+    pass
 
 
 @setting_flags("text_column", "rating_column", "title_column", "user_column", "item_column", "category_column", "query")
@@ -45,11 +43,11 @@ def compare(
         out: File for a report: .html or .json.
         settings: the flags really given.
     """
+    from ratecast.assessment import load_rated
     from ratecast.cli.show import Output, show_comparison
     from ratecast.comparison import compare as compare_models
     from ratecast.comparison import shared_scale
     from ratecast.config import ColumnsConfig
-    from ratecast.data import load_reviews
     from ratecast.evaluate.comparison import check_metric
     from ratecast.evaluate.comparison_report import write_comparison
     from ratecast.predict import load
@@ -60,16 +58,7 @@ def compare(
     models = {name: load(folder) for name, folder in _named(folders).items()}
     scale = shared_scale(models)
     check_metric(metric, scale)
-    used = _shared_columns(models)
-    loaded = load_reviews(
-        one_or_many(sources),
-        ColumnsConfig(**settings),
-        need_rating=True,
-        drop_duplicates=False,
-        scale=scale,
-        used=used,
-        known=dict(ChainMap(*(dict(model.manifest.columns) for model in models.values()))),  # the first model's come first
-    )
+    loaded = load_rated(one_or_many(sources), models, ColumnsConfig(**settings))
     reporter = ConsoleReporter()
     for line in loaded.report.lines():
         reporter.tell(line)
@@ -104,16 +93,3 @@ def _named(folders: Sequence[str]) -> dict[str, str]:
         raise ConfigError(f"the model {twice} is given twice; give two different ones")
     names = [place.name for place in places]
     return {name if names.count(name) == 1 else folder: folder for name, folder in zip(names, folders, strict=True)}
-
-
-def _shared_columns(models: "Mapping[str, Predictor]") -> dict[str, "Kind"]:
-    """The used columns of all models, which have to agree on what they hold."""
-    found: dict[str, Kind] = {}
-    for name, model in models.items():
-        for column, kind in model.used.items():
-            if found.setdefault(column, kind) != kind:
-                raise ConfigError(
-                    f"{name} reads the column {column!r} as {kind}s and another model as {found[column]}s: "
-                    "compare them by their evaluations"
-                )
-    return found

@@ -8,7 +8,9 @@ from ratecast.cli.settings import setting_flags
 
 
 @setting_flags("text_column", "rating_column", "title_column", "user_column", "item_column", "category_column", "query")
-def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **settings: Any) -> None:
+def evaluate(
+    model: Model, /, *sources: Sources, coverage: float | None = None, out: Path | None = None, **settings: Any
+) -> None:
     """Judge a model, and its baselines, on rated reviews.
 
     For example:
@@ -19,31 +21,24 @@ def evaluate(model: Model, /, *sources: Sources, out: Path | None = None, **sett
     Args:
         model: see `Model`.
         sources: see `Sources`.
+        coverage: Share of the ratings that the intervals shall hold; what the model was fitted for by default, mostly 0.9.
         out: HTML file for a report with plots.
         settings: the flags really given.
     """
-    from ratecast.assess import assess
+    from ratecast.assessment import assess, load_rated
     from ratecast.cli.show import Output, show_contest
     from ratecast.config import ColumnsConfig
-    from ratecast.data import load_reviews
     from ratecast.predict import load
     from ratecast.progress import ConsoleReporter
 
     check_report(out, ".html")
     predictor = load(model)
-    loaded = load_reviews(
-        one_or_many(sources),
-        ColumnsConfig(**settings),
-        need_rating=True,
-        drop_duplicates=False,  # what repeats is judged as often as it is met; the intervals know of copies
-        scale=predictor.scale,
-        used=predictor.used,
-        known=predictor.manifest.columns,
-    )
+    predictor.check_answer(coverage=coverage)
+    loaded = load_rated(one_or_many(sources), {"the model": predictor}, ColumnsConfig(**settings))
     reporter = ConsoleReporter()
     for line in loaded.report.lines():
         reporter.tell(line)
-    assessment = assess(predictor, loaded, reporter=reporter)
+    assessment = assess(predictor, loaded, coverage=coverage, reporter=reporter)
     output = Output()
     show_contest(output, assessment.contest)
     for line in assessment.lines():

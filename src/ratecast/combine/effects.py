@@ -33,6 +33,8 @@ STANDARD_ERRORS: Final = 1.64
 
 _START: Final = 10.0
 _PASSES: Final = 2
+_LEAST_GAIN: Final = 1e-4
+"""Share of the loss that a column must lower it by: a column of one value lowers it by what rounding leaves."""
 _LEAST: Final = 1e-12  # probabilities below it are taken for it, so that logarithms are finite
 
 
@@ -292,8 +294,9 @@ def _without(penalties: Mapping[str, float], name: str) -> dict[str, float]:
 
 
 def _is_clearly_lower(losses: FloatArray, others: FloatArray) -> bool:
-    """Whether the mean loss is lower by more than chance among the reviews explains."""
+    """Whether the mean loss is lower by more than chance among the reviews, or rounding, explains."""
     gains = others - losses
     if len(gains) < 2:
         return False
-    return bool(gains.mean() > STANDARD_ERRORS * gains.std(ddof=1) / math.sqrt(len(gains)))
+    chance = STANDARD_ERRORS * gains.std(ddof=1) / math.sqrt(len(gains))
+    return bool(gains.mean() > max(chance, _LEAST_GAIN * abs(others.mean())))

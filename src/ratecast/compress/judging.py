@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ratecast.assess import MODEL_NAME, assess_probabilities
+from ratecast.assessment import MODEL_NAME, assess_probabilities
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack
 from ratecast.compress.teacher import Teacher

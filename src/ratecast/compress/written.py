@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ratecast.assess import MODEL_NAME
+from ratecast.assessment import MODEL_NAME
 from ratecast.baseline import Baseline
 from ratecast.combine.stack import Stack
 from ratecast.compress.candidates import Candidate

@@ -8,11 +8,11 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from ratecast.errors import ConfigError
 
 _NUMBER = r"(\d*\.?\d+)\s*"
-_DURATION = re.compile(f"{_NUMBER}|(?:{_NUMBER}h)?\\s*(?:{_NUMBER}m)?\\s*(?:{_NUMBER}s)?")
+_DURATION = re.compile(f"(?:{_NUMBER}h)?\\s*(?:{_NUMBER}m)?\\s*(?:{_NUMBER}s)?")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a duration written like ``90s``, ``10m``, ``1.5h`` or ``1h30m``; a bare number is in seconds.
+    """Seconds of a duration written like ``90s``, ``10m``, ``1.5h`` or ``1h30m``.
 
     Raises:
         ConfigError: if the text is no positive duration.
@@ -24,10 +24,10 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip().lower())
     seconds = 0.0
     if match is not None:
-        bare, *parts = (float(part or 0) for part in match.groups())
-        seconds = bare + sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
+        parts = (float(part or 0) for part in match.groups())
+        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
     if seconds <= 0:
-        raise ConfigError(f"cannot read the duration {text!r}; write 90s, 10m, 1.5h or 1h30m")
+        raise ConfigError(f"cannot read the duration {text!r}; write 90s, 10m, 1.5h or 1h30m, with the unit")
     return seconds
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ratecast.config import SplitBy, SplitConfig
 from ratecast.data.near import duplicate_groups, numbered, united_groups
+from ratecast.data.wording import counted
 from ratecast.errors import DataError
 from ratecast.records import Reviews, StringArray
 from ratecast.scale import FloatArray, IntArray, RatingScale
@@ -126,11 +127,19 @@ def split_reviews(reviews: Reviews, config: SplitConfig, scale: RatingScale, see
     for name, part in (("training", TRAIN), ("validation", VALIDATION), ("test", TEST)):
         if not (parts == part).any() and (part != TEST or config.test_fraction > 0):
             raise DataError(
-                f"dividing {len(reviews)} reviews by {by} leaves none for {name} (copies of a text stay together); "
+                f"dividing {len(reviews)} reviews by {by} leaves none for {name} ({_together(reviews, by)}); "
                 "give more reviews or change how they are divided"
             )
     train, validation, test, left_out = (np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION, TEST, LEFT_OUT))
     return Split(train=train, validation=validation, test=test, left_out=left_out)
+
+
+def _together(reviews: Reviews, by: str) -> str:
+    """What keeps reviews in one part."""
+    names = reviews.user if by == "user" else reviews.item if by == "item" else None
+    if names is None:
+        return "copies of a text stay together"
+    return f"those of one {by} stay together, and these are of {counted(len(set(names) - {None}), by)}"
 
 
 @dataclass(frozen=True)

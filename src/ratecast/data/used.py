@@ -1,6 +1,6 @@
 """Columns, besides title and text, that a model uses: which they are, and whether they hold categories or numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -54,11 +54,21 @@ class UsedColumns:
 
     def lacking(self) -> str | None:
         """A sentence about the columns that the table lacks, None if it has all."""
-        absent = [name for name in self.kinds if name not in self.columns]
-        if not absent:
-            return None
-        which = "it counts" if len(absent) == 1 else "they count"
-        return f"the model also uses {listed(absent, 'and')}, which the table lacks: {which} as missing"
+        return _lacking([name for name in self.kinds if name not in self.columns], "the table lacks")
+
+
+def lacking_in(reviews: Reviews, used: Mapping[str, Kind]) -> str | None:
+    """A sentence about used columns that reviews lack, None if they have all."""
+    return _lacking(
+        [name for name in used if used_labels(reviews, name) is None and name not in reviews.numbers], "the reviews lack"
+    )
+
+
+def _lacking(absent: Sequence[str], which: str) -> str | None:
+    if not absent:
+        return None
+    count = "it counts" if len(absent) == 1 else "they count"
+    return f"the model also uses {listed(absent, 'and')}, which {which}: {count} as missing"
 
 
 def used_labels(reviews: Reviews, name: str) -> StringArray | None:
@@ -94,7 +104,8 @@ def find_used(table: Table, columns: Columns, use: str | None) -> UsedColumns:
             raise DataError(f"there is no column {name!r} to use{mend}; {missing_hint(name, free)}")
         if role in _NOT_USABLE:
             others = listed(free) if free else "none"
-            raise ConfigError(f"cannot use {column!r}: it is the column of the {role}; the table's other columns: {others}")
+            why = "it is read before the text already" if role == "title" else f"it is the column of the {role}"
+            raise ConfigError(f"cannot use {column!r}: {why}; the table's other columns: {others}")
         key = role if role in ROLES else column
         kinds[key] = "label" if role in ROLES else _kind(column, table[column])
         found[key] = column

@@ -129,6 +129,10 @@ class _Loop:
         torch.manual_seed(run.config.seed)
         found = load_checkpoint(run.folder, run.fingerprint, self._weights, self._optimizer) if run.resume else None
         self._state = found or self._planned()
+        if found is not None:
+            run.reporter.tell(f"training goes on from step {found.step} of {found.steps}")
+        elif run.resume:
+            run.reporter.tell("there is no checkpoint of this training to go on from: it begins at its first step")
         if found is not None and run.allowed_seconds is not None:
             found.allowed_seconds = min(found.allowed_seconds or math.inf, found.seconds + run.allowed_seconds)
         planned_evaluations = math.ceil(self._state.steps / learner.evaluate_every)

@@ -1,11 +1,15 @@
 """Measuring a model, beside its baselines, on rated reviews."""
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ratecast.combine.decide import decide
-from ratecast.data import LoadedReviews, copy_groups
+from ratecast.config import ColumnsConfig
+from ratecast.data import LoadedReviews, Source, copy_groups, load_reviews
+from ratecast.data.used import Kind
+from ratecast.errors import ConfigError
 from ratecast.evaluate.calibration import CalibrationTest, calibration_test
 from ratecast.evaluate.contest import Contest, run_contest
 from ratecast.evaluate.coverage import Coverage, interval_coverage
@@ -46,7 +50,7 @@ class Assessment:
         """What stands below the table: warnings, calibration, intervals, and the ratings that are decided for QWK."""
         found = [*(f"Note: {warning}." for warning in self.warnings), *self.trust()]
         if self.tuned_qwk is not None:
-            found.append(f"Ratings decided for QWK (--optimise qwk) reach a QWK of {self.tuned_qwk:.3f}.")
+            found.append(f"Ratings decided for QWK (--optimise qwk) reach a QWK of {round(self.tuned_qwk, 3) + 0.0:.3f}.")
         return found
 
     def trust(self) -> list[str]:
@@ -55,19 +59,33 @@ class Assessment:
         return found + ([] if self.coverage is None else [f"Prediction intervals: {self.coverage.summary()}."])
 
 
-def assess(predictor: Predictor, loaded: LoadedReviews, *, seed: int = 0, reporter: Reporter | None = None) -> Assessment:
+def assess(
+    predictor: Predictor,
+    reviews: Source | LoadedReviews,
+    *,
+    coverage: float | None = None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> Assessment:
     """Measure a model and the baselines that its folder keeps on rated reviews.
 
     Args:
         predictor: the model.
-        loaded: reviews that were loaded with the model's scale and used columns and ``need_rating=True``.
+        reviews: a table of rated reviews, or what `load_rated` made of one.
+        coverage: share of ratings that the prediction intervals shall hold; the model's own, mostly 0.9, by default.
         seed: seed of the bootstrap.
         reporter: shows the progress; nothing by default.
 
     Raises:
-        DataError: if a review has no rating.
+        DataError: if the table cannot be read, or a review has no rating.
+        ConfigError: if the coverage is not between 0 and 1.
         ModelFolderError: if a file of the baselines, or the record of what the model learned from, is missing or damaged.
+
+    Example:
+        ``ratecast.assess(ratecast.load("model/"), "held_out.csv").lines()``
     """
+    predictor.check_answer(coverage=coverage)
+    loaded = reviews if isinstance(reviews, LoadedReviews) else load_rated(reviews, {"the model": predictor})
     shown = reporter or SilentReporter()
     ratings = loaded.reviews.rated()
     texts = loaded.reviews.joined()
@@ -77,8 +95,39 @@ def assess(predictor: Predictor, loaded: LoadedReviews, *, seed: int = 0, report
         name: members[name] if name in members else model.probabilities(texts) for name, model in predictor.baselines().items()
     }
     entries[MODEL_NAME] = predictor.combined(members, loaded.reviews)
-    found = assess_probabilities(predictor, ratings, entries, groups=copy_groups(texts), seed=seed)
+    found = assess_probabilities(predictor, ratings, entries, groups=copy_groups(texts), coverage=coverage, seed=seed)
     return replace(found, warnings=tuple(warnings))
+
+
+def load_rated(source: Source, models: Mapping[str, Predictor], columns: ColumnsConfig | None = None) -> LoadedReviews:
+    """Rated reviews that models can be judged on: on their scale, with the columns that they use, copies kept.
+
+    Args:
+        source: whatever `read_table` reads.
+        models: by name; all on one scale.
+        columns: columns that are known already, and the SQL query.
+
+    Raises:
+        DataError: if the table cannot be read, or its columns are not found.
+        ScaleError: if the ratings are not on the models' scale.
+        ConfigError: if one model reads a column as numbers that another one reads as categories.
+    """
+    used: dict[str, Kind] = {}
+    for name, model in models.items():
+        for column, kind in model.used.items():
+            if used.setdefault(column, kind) != kind:
+                raise ConfigError(
+                    f"{name} reads the column {column!r} as {kind}s and another model as {used[column]}s: judge them one by one"
+                )
+    return load_reviews(
+        source,
+        columns,
+        need_rating=True,
+        drop_duplicates=False,  # what repeats is judged as often as it is met; the intervals know of copies
+        scale=next(iter(models.values())).scale,
+        used=used,
+        known=dict(ChainMap(*(dict(model.columns) for model in models.values()))),  # the first model's come first
+    )
 
 
 def assess_probabilities(
@@ -89,6 +138,7 @@ def assess_probabilities(
     seconds: Mapping[str, float] | None = None,
     judged_on: str = "test",
     groups: IntArray | None = None,
+    coverage: float | None = None,
     seed: int = 0,
 ) -> Assessment:
     """Measure what a model and its baselines predicted.
@@ -101,13 +151,15 @@ def assess_probabilities(
         judged_on: what the reviews are: "test", or "validation", which calibration, intervals and thresholds were fitted to, so
             that these are not measured.
         groups: group number of each review that is resampled whole, as for `bootstrap`.
+        coverage: share of ratings that the intervals shall hold; the model's own by default.
         seed: seed of the bootstrap.
     """
     scale, found = predictor.scale, entries[MODEL_NAME]
-    intervals, coverage, kappa = predictor.intervals, None, None
+    intervals, covered, kappa = predictor.intervals, None, None
     answers = judged_on == "test"
     if intervals is not None and answers:
-        coverage = interval_coverage(ratings, intervals.intervals(found, scale), intervals.coverage)
+        share = intervals.coverage if coverage is None else coverage
+        covered = interval_coverage(ratings, intervals.intervals(found, scale, share), share)
     if not scale.is_continuous and answers:
         kappa = quadratic_weighted_kappa(ratings, decide(found, scale, "qwk", predictor.thresholds), scale)
     return Assessment(
@@ -117,6 +169,6 @@ def assess_probabilities(
         ratings=ratings,
         probabilities=found,
         calibration=calibration_test(ratings, found, scale, groups=groups, seed=seed) if answers else None,
-        coverage=coverage,
+        coverage=covered,
         tuned_qwk=kappa,
     )
