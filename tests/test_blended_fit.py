@@ -1,6 +1,7 @@
 """What fitting makes of a blend, other columns, little time and odd data; with a tiny backbone."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,17 @@ def test_a_folder_of_another_chain_is_refused(model: Predictor, tmp_path: Path) 
 def test_combined_takes_the_columns_into_account(model: Predictor) -> None:
     texts = ["good", "bad"]
     np.testing.assert_allclose(model.combined(model.members(texts), Reviews.from_texts(texts)), model.probabilities(texts))
+
+
+@pytest.mark.parametrize(
+    ("budget", "why"), [("15s", "linear models learned from all"), ("2m", "training was as long as asked for")]
+)
+def test_time_that_was_not_needed_is_told(fit_tiny: FitTiny, tmp_path: Path, budget: str, why: str) -> None:
+    told: list[str] = []
+
+    class Keeping(SilentReporter):
+        def tell(self, message: str) -> None:
+            told.append(message)
+
+    fit_tiny(frame_of(60), out=tmp_path / "model", time_budget=budget, patience=1000, reporter=Keeping())
+    assert re.fullmatch(rf"\d+ s of the time budget were not needed: .*{why}.*", told[-1])

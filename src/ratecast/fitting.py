@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ratecast.train.loop import Run
 
 MINIMUM_REVIEWS: Final = 20
+_MUCH_LEFT: Final = 0.1
+"""Share of a time budget that may be left over without a word."""
 _MOST_PRETRAINING_PASSES: Final = 20.0
 """Passes over the training texts after which pretraining ends, even if there is time."""
 
@@ -176,6 +178,25 @@ def _write_model(job: Job, *, resume: bool) -> None:
         manifest = write_components(new, job, tuned, baselines, stack)
         verdict = judge(Predictor(new, manifest, job.config.threads), job, tuned, baselines, stack, reviews=judged)
         write_documents(new, manifest, job, tuned, verdict=verdict, notes=notes(job, tuned, stack, verdict))
+    _tell_left_over(job, tuned)
+
+
+def _tell_left_over(job: Job, tuned: "FineTuned | None") -> None:
+    """Say why much of the time was not used."""
+    budget = job.clock.budget_seconds
+    if budget is None or (left := budget - job.clock.spent()) < _MUCH_LEFT * budget:
+        return
+    if tuned is None:
+        why = "the linear models learned from all training reviews, and fine-tuning a backbone takes more"
+    elif tuned.result.stopped_by == "patience":
+        why = "no more steps of the training made it better"
+    elif tuned.result.stopped_by == "plan":
+        train = job.config.train
+        asked = train.epochs is not None or train.steps is not None
+        why = "the training was as long as asked for" if asked else "as many passes as pay were made (--epochs asks for more)"
+    else:
+        why = "what comes after the training took less than was kept for it"
+    job.reporter.tell(f"{left:.0f} s of the time budget were not needed: {why}")
 
 
 def _pretrained(job: Job, resume: bool) -> Job:
