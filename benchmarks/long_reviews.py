@@ -130,8 +130,8 @@ def judged(test: Long, parts: dict[str, Reviews], scale: RatingScale, folder: Pa
 def main() -> None:
     """Measure and write."""
     parser = yelp_parser(__doc__)
-    parser.add_argument("--short", type=int, default=1600, help="short reviews that the backbone learns from")
-    parser.add_argument("--long", type=int, default=2000, help="long training reviews")
+    parser.add_argument("--short", type=int, default=1000, help="short reviews that the backbone learns from")
+    parser.add_argument("--long", type=int, default=1700, help="long training reviews")
     parser.add_argument("--validation", type=int, default=150, help="long validation reviews")
     parser.add_argument("--test", type=int, default=300, help="long test reviews")
     parser.add_argument("--short-epochs", type=float, default=2.0, help="passes over the short reviews")
