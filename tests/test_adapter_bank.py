@@ -145,5 +145,7 @@ def test_a_cell_that_names_no_adapter_is_told_with_its_row(
 def test_a_model_without_adapter_is_no_part_of_a_bank(bank_folder: Path, tiny_model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(bank_folder, tmp_path / "bank"))
     shutil.copytree(tiny_model, folder / "plain")
+    assert AdapterBank.open(folder).names == SHOPS
+    assert AdapterBank.open(folder, only="phones").names == ("phones",)
     with pytest.raises(ModelFolderError, match="plain has no adapter"):
-        AdapterBank.open(folder)
+        AdapterBank({"plain": folder / "plain"})

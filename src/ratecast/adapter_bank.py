@@ -28,6 +28,7 @@ from torch import nn  # noqa: E402 - it is what was just looked for
 from ratecast.model.adapters.folder import (  # noqa: E402 - as above
     AdapterFolder,
     LoadedAdapter,
+    has_adapter,
     load_base,
     read_adapter,
     rebuild,
@@ -72,9 +73,19 @@ class AdapterBank:
         self._loaded = {name: rebuild(each, _sharing(base)) for name, each in self._found.items()}
 
     @classmethod
-    def open(cls, folder: str | Path, *, backbone: str | None = None) -> "AdapterBank":
-        """The models in a folder, each called by the name of its own folder there; arguments and errors as above."""
-        models = {path.name: path for path in sorted(Path(folder).glob("*")) if is_model(path)}
+    def open(cls, folder: str | Path, *, only: str | None = None, backbone: str | None = None) -> "AdapterBank":
+        """The models with adapters in a folder, each called by the name of its own folder there.
+
+        Args:
+            folder: what they lie in.
+            only: name of the one that is needed; all by default.
+            backbone: as above; errors are those above, too.
+        """
+        models = {path.name: path for path in sorted(Path(folder).glob("*")) if is_model(path) and has_adapter(path)}
+        if models and only is not None:
+            if only not in models:
+                raise DataError(f"there is no adapter {only!r}; expected {_one_of(tuple(models))}")
+            models = {only: models[only]}
         if not models:
             what = "is a model itself: give the folder that it lies in" if is_model(folder) else "holds none"
             raise ModelFolderError(f"expected a folder of models that were fitted with adapters; {folder} {what}")
@@ -198,12 +209,9 @@ class SwitchedModel:
         self, folder: str | Path, *, column: str | None = None, adapter: str | None = None, backbone: str | None = None
     ) -> None:
         self.folder = Path(folder)
-        self.bank = AdapterBank.open(folder, backbone=backbone)
+        self.bank = AdapterBank.open(folder, only=adapter, backbone=backbone)
         self._column, self._adapter = column, adapter
-        if adapter is not None:
-            _ = self.bank[adapter]
-        asked = self.bank.names if adapter is None else (adapter,)
-        self._asked = {name: self.bank.models[name] for name in asked}
+        self._asked = self.bank.models
 
     @property
     def threads(self) -> int:

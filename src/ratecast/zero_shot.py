@@ -204,7 +204,7 @@ def _notes(prompt: "Prompt", scale: RatingScale, means: FloatArray, texts: int) 
     warning = prompt.warning()
     unseen = (
         "No rating was seen: nothing tells how good this model is, and its probabilities are those of words. `ratecast "
-        "evaluate` measures it on rated reviews; with few of them, `ratecast fit --prompt` learns more."
+        "evaluate` measures it on rated reviews; with few of them, `ratecast fit --prompt` goes on from here."
     )
     return [
         unseen,

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from ratecast.config import BackboneConfig
 from ratecast.errors import BackboneError, ConfigError
@@ -48,6 +50,24 @@ def test_damaged_default_backbone_is_refused(tmp_path: Path, monkeypatch: pytest
         load_backbone(BackboneConfig())
 
 
+def rename(folder: Path, weight: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    renamed = {f"{name}_" if name.endswith(weight) else name: value for name, value in weights.items()}
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def grow(folder: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_tokens([f"word{number}" for number in range(500)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def split(folder: Path) -> None:
+    parts = {"embeddings": "model-00001-of-00002.safetensors", "encoder": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors").rename(folder / parts["embeddings"])
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -64,6 +84,11 @@ def test_damaged_default_backbone_is_refused(tmp_path: Path, monkeypatch: pytest
         (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer"),
         (lambda folder: edit(folder, model_type="gadzooks"), "architecture"),
         (lambda folder: edit(folder, model_type=None, auto_map={"AutoModel": "own.Model"}), "code of its own"),
+        (lambda folder: edit(folder, intermediate_size=96), "has weights of other sizes than its config.json says"),
+        (lambda folder: edit(folder, num_hidden_layers=9), r"not those of its config.json: \d+ of \d+ are missing, such as"),
+        (lambda folder: rename(folder, "encoder.layer.0.output.dense.weight"), r": 1 of \d+ are missing, such as"),
+        (grow, "has more tokens than the backbone"),
+        (split, "lacks model-00002-of-00002.safetensors, which model.safetensors.index.json names"),
     ],
 )
 def test_unusable_folder_is_told_in_a_line(copy: Path, damage: object, message: str) -> None:
@@ -83,9 +108,9 @@ def edit(folder: Path, **changes: object) -> None:
     (folder / "config.json").write_text(json.dumps({key: value for key, value in settings.items() if value is not None}))
 
 
-@pytest.mark.parametrize("name", ["no/such/folder", "./absent", "nobody/no-such-model"])
+@pytest.mark.parametrize("name", ["no/such/folder", "./absent", "nobody/no-such-model", " "])
 def test_absent_backbone_is_told(name: str) -> None:
-    with pytest.raises(BackboneError, match=r"there is no folder|local cache|neither a folder"):
+    with pytest.raises(BackboneError, match=r"there is no folder|local cache|neither a folder|the name is empty"):
         load_backbone(config_of(name))
 
 

@@ -13,6 +13,7 @@ from ratecast.config import AdapterConfig, BackboneConfig, FitConfig
 from ratecast.errors import ConfigError
 from ratecast.model.adapters import attach, create_method
 from ratecast.model.backbone import load_backbone, set_trained, transformer_layers
+from ratecast.model.precision import computing_in
 from ratecast.records import Reviews
 from ratecast.scale import RatingScale
 from ratecast.train.checkpointing import is_checkpointed, set_checkpointing
@@ -34,15 +35,19 @@ def model_of(kind: str) -> nn.Module:
     return model.train()
 
 
-def gradients(model: nn.Module) -> tuple[dict[str, torch.Tensor], int]:
-    """The gradients of a loss, and how often the lowest layer was computed."""
+def gradients(model: nn.Module, precision: torch.dtype = torch.float32) -> tuple[dict[str, torch.Tensor], int]:
+    """The gradients of a loss, whose backward pass is no part of what is computed in a precision, as when a rater trains.
+
+    Also how often the lowest layer was computed.
+    """
     calls: list[int] = []
     named = transformer_layers(model)[0].named_modules()
     inner = next(module for _, module in named if isinstance(module, nn.LayerNorm) or "RMSNorm" in type(module).__name__)
     handle = inner.register_forward_hook(lambda *_: calls.append(1))
     torch.manual_seed(1)
     ids = torch.arange(4, 18).view(2, 7)
-    output: Any = model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    with computing_in(precision, torch.device("cpu")):
+        output: Any = model(input_ids=ids, attention_mask=torch.ones_like(ids))
     output.last_hidden_state.square().mean().backward()
     handle.remove()
     return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}, len(calls)
@@ -61,6 +66,19 @@ def test_gradients_are_the_same_and_layers_are_computed_twice(kind: str) -> None
         torch.testing.assert_close(found[name], gradient, msg=name)
     set_checkpointing(model, is_on=False)
     assert gradients(model)[1] == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_they_are_in_mixed_precision_too(kind: str) -> None:
+    found = []
+    for is_on in (False, True):
+        model = model_of(kind)
+        set_checkpointing(model, is_on=is_on)
+        found.append(gradients(model, torch.bfloat16))
+    assert [calls for _, calls in found] == [1, 2]
+    (expected, _), (checkpointed, _) = found
+    for name, gradient in expected.items():
+        torch.testing.assert_close(checkpointed[name], gradient, msg=name)
 
 
 @pytest.mark.parametrize("tune", ["lora", "adalora", "ia3", "prompt", "p-tuning", "bottleneck"])

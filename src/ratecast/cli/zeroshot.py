@@ -25,7 +25,7 @@ def zeroshot(
     are then compared with sentences such as "It was great.", which says less.
 
     Nothing here tells how good the model is: ratecast evaluate does, on rated
-    reviews. With as few as 40 of them, ratecast fit --prompt is better.
+    reviews. From some of them ratecast fit --prompt learns.
 
     For example:
 

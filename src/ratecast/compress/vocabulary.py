@@ -105,8 +105,6 @@ def prune_vocabulary(
     tokenizer.no_truncation()
     tokenizer.no_padding()
     rows = int(loaded.model.get_input_embeddings().weight.shape[0])
-    if rows < tokenizer.get_vocab_size():
-        raise BackboneError(f"the tokenizer of {backbone!r} has more tokens than the backbone; they do not belong together")
     chosen = columns or ColumnsConfig()
     counts = _count(stream_texts(source, chosen, told.tell), tokenizer, rows)
     wanted = {*np.flatnonzero(counts >= minimum_count).tolist(), *_special(loaded)}
@@ -158,6 +156,8 @@ def _class(config: Any) -> str:
     """The class of transformers that a checkpoint was written by, so that an output layer stays, or the bare model."""
     import transformers
 
+    if getattr(config, "is_encoder_decoder", False):
+        raise BackboneError(f"a {config.model_type} is a sequence-to-sequence model, which nothing here reads with afterwards")
     names = getattr(config, "architectures", None) or []
     return names[0] if names and hasattr(transformers, names[0]) else "AutoModel"
 

@@ -164,7 +164,7 @@ def _clashes(strengthen: StrengthenConfig, backbone: BackboneConfig) -> Iterator
 def _clashes_with_few_labels(few: FewLabelsConfig, backbone: BackboneConfig) -> Iterator[str]:
     """Settings of prompts and pairs that are impossible, or that others contradict."""
     yield from few.faults()
-    if few.prompt is not None and (backbone.pooled_layers > 1 or backbone.pooling == "first"):
+    if few.prompt is not None and (backbone.pooled_layers > 1 or backbone.pooling is not None):
         yield "a prompt takes the vector where the word is told: leave pooling and pooled_layers unset"
     if few.contrastive_passes and backbone.trained_layers == 0:
         yield "contrastive_passes trains the backbone, which trained_layers=0 leaves as it is: leave one of them unset"

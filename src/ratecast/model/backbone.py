@@ -1,7 +1,7 @@
 """Pretrained language models as they are loaded: model, tokenizer, layers, and what of them is trained."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -107,6 +107,7 @@ def load_pretrained(
             )
         except LOAD_ERRORS as error:
             raise BackboneError(explain(name, error, origin=origin)) from None
+    _check_belongs(name, model, tokenizer, info["missing_keys"])
     model.hf_quantizer = None  # what was unpacked from a GGUF file is a model like any other
     vars(model.config).pop("quantization_config", None)
     return Pretrained(
@@ -116,6 +117,25 @@ def load_pretrained(
         sha256=origin.loaded_sha256(),
         missing=frozenset(info["missing_keys"]),
     )
+
+
+def _check_belongs(name: str, model: Any, tokenizer: Any, missing: Collection[str]) -> None:
+    """Find out whether the weights are those of the configuration, and the tokenizer is the weights'.
+
+    Raises:
+        BackboneError: if a weight besides those of output layers would start at random, or a token has no embedding.
+    """
+    base = model.base_model
+    prefix = "" if base is model else f"{model.base_model_prefix}."
+    own = {f"{prefix}{part}" for part in base.state_dict() if "pooler" not in part.split(".")}
+    if absent := sorted(own.intersection(missing)):
+        raise BackboneError(
+            f"the weights of the backbone {name!r} are not those of its config.json: {len(absent)} of {len(own)} are missing, "
+            f"such as {absent[0]}; the files do not belong together, or it needs code of its own, which ratecast does not run"
+        )
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if isinstance(backend, Tokenizer) and backend.get_vocab_size() > base.get_input_embeddings().weight.shape[0]:
+        raise BackboneError(f"the tokenizer of {name!r} has more tokens than the backbone; they do not belong together")
 
 
 def load_backbone(config: BackboneConfig, *, added_tokens: int = 0, kind: Callable[[Any], str] | None = None) -> Backbone:
@@ -335,13 +355,21 @@ def _end_id(tokenizer: Any) -> int | None:
     return next((int(token_id) for token_id in ids if token_id is not None), None)
 
 
+_OFFSET_KINDS: Final = frozenset(
+    {
+        *("roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "data2vec-text", "ibert"),
+        *("longformer", "luke", "mpnet", "xmod"),
+    }
+)
+"""Architectures that number positions from the padding token's id + 1 on, as RoBERTa does."""
+
+
 def most_positions(config: Any) -> int | None:
     """The longest input that a model can take, None where there is no limit."""
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions <= 0:
         return None
-    # RoBERTa and its kin number positions from the padding token's id + 1 on.
-    offset = config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"} else 0
+    offset = config.pad_token_id + 1 if config.model_type in _OFFSET_KINDS else 0
     return positions - offset
 
 

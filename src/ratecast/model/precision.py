@@ -1,12 +1,15 @@
 """What a backbone computes in, while its weights stay in float32."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import Any, Final
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
+
+_is_raised: Final = ContextVar("attention is computed in float32", default=False)
 
 
 def computing_in(precision: torch.dtype, device: torch.device) -> AbstractContextManager[None]:
@@ -23,8 +26,20 @@ def computing_in(precision: torch.dtype, device: torch.device) -> AbstractContex
 
 @contextmanager
 def _on_processor(precision: torch.dtype) -> Iterator[None]:
-    with torch.autocast("cpu", dtype=precision), _Float32Attention():
-        yield
+    token = _is_raised.set(True)
+    try:
+        with torch.autocast("cpu", dtype=precision), _Float32Attention():
+            yield
+    finally:
+        _is_raised.reset(token)
+
+
+def computing_again() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """What a checkpointed layer computes in besides autocast, the first time and again in the backward pass.
+
+    `torch.utils.checkpoint` takes it as its ``context_fn``: it restores autocast, but not how attention is computed.
+    """
+    return nullcontext(), _Float32Attention() if _is_raised.get() else nullcontext()
 
 
 class _Float32Attention(TorchFunctionMode):

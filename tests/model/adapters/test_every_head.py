@@ -20,7 +20,7 @@ from ratecast.text import pad
 from ratecast.train.optim import create_optimizer, with_learning_rate
 
 BaseOf = Callable[[str], Backbone]
-DECODERS = {"gpt2", "llama", "qwen2"}
+DECODERS = {"gpt2", "llama", "qwen2", "qwen3", "smollm3"}
 REFUSED = {("prefix", family) for family in ("deberta-v2", "modernbert", "distilbert")}  # test_refused.py
 PAIRS = [(name, family) for name in METHODS for family in FAMILIES if (name, family) not in REFUSED]
 SCALE = RatingScale.parse("1..5")

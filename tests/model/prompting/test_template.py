@@ -89,6 +89,8 @@ def test_a_verbaliser_that_cannot_be_used(written: str, message: str) -> None:
         ({"prompt": "It was [MASK]."}, r"prompt must have \{text\} once"),
         ({"prompt": "default", "pooled_layers": 2}, "leave pooling and pooled_layers unset"),
         ({"prompt": "default", "pooling": "first"}, "leave pooling and pooled_layers unset"),
+        ({"prompt": "default", "pooling": "mean"}, "leave pooling and pooled_layers unset"),
+        ({"prompt": "default", "pooling": "last"}, "leave pooling and pooled_layers unset"),
         ({"contrastive_passes": -1.0}, "contrastive_passes must be 0 or more"),
         ({"contrastive_passes": 1.0, "trained_layers": 0}, "trains the backbone, which trained_layers=0 leaves"),
     ],

@@ -63,6 +63,6 @@ def family_of(architecture: Any, method: str) -> Family:
     if architecture.model_type not in FAMILIES:
         raise ConfigError(
             f"tune={method} does not know where a {architecture.model_type} has its layers; known are "
-            f"{', '.join(FAMILIES)}: take one of these, or tune=full"
+            f"{', '.join(FAMILIES)}: take one of these, name its layers with adapter_targets (tune=lora), or take tune=full"
         )
     return FAMILIES[architecture.model_type]

@@ -109,6 +109,11 @@ def load_adapter(folder: str | Path, *, backbone: str | None = None) -> LoadedAd
     return rebuild(found, load_base(found, backbone))
 
 
+def has_adapter(folder: Path) -> bool:
+    """Whether a model was fitted with an adapter; errors as for `read_manifest`."""
+    return any(part.kind == ADAPTER for part in read_manifest(folder).components)
+
+
 def read_adapter(folder: str | Path) -> AdapterFolder:
     """What a model folder says of its adapter, whose files are verified; errors as for `load_adapter`.
 
@@ -128,7 +133,14 @@ def read_adapter(folder: str | Path) -> AdapterFolder:
 
 def load_base(found: AdapterFolder, backbone: str | None = None) -> Backbone:
     """The backbone that an adapter belongs to; arguments and errors as for `load_adapter`."""
-    return load_backbone(BackboneConfig(backbone=backbone or found.base))
+    try:
+        return load_backbone(BackboneConfig(backbone=backbone or found.base))
+    except BackboneError as error:
+        if backbone is not None:
+            raise
+        raise BackboneError(
+            f"{error}. The adapter in {found.folder} belongs to it: if it lies elsewhere now, give its place as the backbone"
+        ) from None
 
 
 def rebuild(found: AdapterFolder, base: Backbone) -> LoadedAdapter:

@@ -92,7 +92,8 @@ def _linear_layers(architecture: Any) -> list[str]:
     transformers = require("transformers", "train", "adapter_targets")
     with torch.device("meta"):
         model: nn.Module = transformers.AutoModel.from_config(architecture)
-    return [name for name, module in model.named_modules() if type(module).__name__ in {"Linear", "Conv1D"}]
+    linear = [name for name, module in model.named_modules() if type(module).__name__ in {"Linear", "Conv1D"}]
+    return [name for name in linear if not name.startswith("pooler.")]  # which `load_backbone` leaves out
 
 
 def is_transposed(architecture: Any) -> bool:

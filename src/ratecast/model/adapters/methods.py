@@ -1,6 +1,7 @@
 """Every tuning method by name, and how one is chosen and put on a backbone."""
 
 from dataclasses import fields
+from pathlib import Path
 
 from ratecast.config import AdapterConfig
 from ratecast.errors import ConfigError
@@ -51,5 +52,7 @@ def attach(backbone: Backbone, method: Method) -> Adapter:
         ConfigError: if the method does not work with the backbone.
         MissingExtraError: if the extra ``train`` is not installed.
     """
+    place = Path(backbone.name).expanduser()
+    base = str(place.resolve()) if place.exists() else backbone.name  # found again from any folder
     base_sha256 = weights_sha256(backbone.model)
-    return Adapter(method=method, model=method.attach(backbone.model), base=backbone.name, base_sha256=base_sha256)
+    return Adapter(method=method, model=method.attach(backbone.model), base=base, base_sha256=base_sha256)

@@ -20,8 +20,8 @@ class ContrastiveObjective(PretrainingObjective):
     """Which review of the batch is this one, under another dropout mask?
 
     The loss is equation 4 of Gao et al. 2021, "SimCSE", section 3. Two passes of a review through the backbone, which differ by
-    dropout alone, are a pair; the other reviews of the batch are what it has to be told from. Review vectors are the means of
-    token vectors, as fine-tuning pools them.
+    dropout alone, are a pair; the other reviews of the batch are what it has to be told from. Review vectors are
+    what fine-tuning takes by default: the mean of an encoder's token vectors, the last one of a decoder's.
     """
 
     name: ClassVar = "contrastive"
@@ -48,7 +48,8 @@ class ContrastiveObjective(PretrainingObjective):
             torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
             vectors = self.language.vectors(ids.repeat(2, 1), mask.repeat(2, 1))
         self.language.train(was_training)
-        first, second = POOLINGS["mean"](vectors, mask.repeat(2, 1)).chunk(2)
+        pooling = POOLINGS["last" if self.language.kind == DECODER else "mean"]
+        first, second = pooling(vectors, mask.repeat(2, 1)).chunk(2)
         return Loss(mean=contrast(first, second), count=len(ids))
 
 
