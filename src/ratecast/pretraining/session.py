@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from accelerate import PartialState
 
 from ratecast.config import PretrainConfig
 from ratecast.errors import ConfigError, DataError, RatecastError
@@ -112,6 +113,7 @@ class Session:
                 "reviews or smaller batches (batch_tokens)"
             )
         learner = PretrainingLearner(objective, corpus, config)
+        learner.network.to(PartialState().device)  # where training will be, so that speed is measured there
         fingerprint = _fingerprint(config, corpus, language)
         path = self._working / CHECKPOINT_FILE
         saved = load_tensors(path, fingerprint, with_tensors=False) if self._resume else None
