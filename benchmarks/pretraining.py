@@ -64,7 +64,9 @@ def main() -> None:
             "accuracy",
         ],
         rows,
-        "pretraining" + ("_test" if arguments.test else ""),
+        "pretraining"
+        + ("" if arguments.datasets == ",".join(DATASETS) else f"-{arguments.datasets.replace(',', '-')}")
+        + ("_test" if arguments.test else ""),
         pretraining=" ".join(budget) + " on the texts of all training reviews",
         fine_tuning=f"{FEW_STEPS} steps on 200 labels, {MANY_STEPS} on all, 128 tokens, no linear members",
         judged="on " + ("the test reviews" if arguments.test else "training reviews whose texts nothing has seen"),
