@@ -63,7 +63,7 @@ _MARK = re.compile(r"^<!-- generated: (\w+) -->$", flags=re.MULTILINE)
 
 
 DOCUMENTED = tuple(
-    f"ratecast.{name}" for name in ("assess", "comparison", "data", "evaluate", "model.adapters", "progress", "store")
+    f"ratecast.{name}" for name in ("assessment", "comparison", "data", "evaluate", "model.adapters", "progress", "store")
 )
 """Subpackages and modules on the page about Python, beside what `ratecast` itself has."""
 

@@ -59,7 +59,7 @@ def test_few_reviews_begin_with_pairs_and_a_new_topmost_layer() -> None:
         {"trained": 0},
         {"is_taught": True},
         {"tune": "lora"},
-        {"prompt": "default"},
+        {"prompt": "default", "pooling": None},
         {"pooling": "last"},
     ],
     ids=str,

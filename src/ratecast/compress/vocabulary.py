@@ -105,6 +105,8 @@ def prune_vocabulary(
     tokenizer.no_truncation()
     tokenizer.no_padding()
     rows = int(loaded.model.get_input_embeddings().weight.shape[0])
+    if rows < tokenizer.get_vocab_size():
+        raise BackboneError(f"the tokenizer of {backbone!r} has more tokens than the backbone; they do not belong together")
     chosen = columns or ColumnsConfig()
     counts = _count(stream_texts(source, chosen, told.tell), tokenizer, rows)
     wanted = {*np.flatnonzero(counts >= minimum_count).tolist(), *_special(loaded)}

@@ -134,7 +134,8 @@ def _check_belongs(name: str, model: Any, tokenizer: Any, missing: Collection[st
             f"such as {absent[0]}; the files do not belong together, or it needs code of its own, which ratecast does not run"
         )
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    if isinstance(backend, Tokenizer) and backend.get_vocab_size() > base.get_input_embeddings().weight.shape[0]:
+    rows = base.get_input_embeddings().weight.shape[0]  # added tokens may lie beyond, which no text need have
+    if isinstance(backend, Tokenizer) and backend.get_vocab_size(with_added_tokens=False) > rows:
         raise BackboneError(f"the tokenizer of {name!r} has more tokens than the backbone; they do not belong together")
 
 

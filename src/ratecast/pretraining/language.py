@@ -154,6 +154,8 @@ def load_language(name: str, *, block_tokens: int, precision: str, inner_dropout
     encoder = TextEncoder.create(
         fast_tokenizer(loaded.tokenizer, name), max_tokens=tokens, head_fraction=0.5, pad_id=pad_id(loaded.tokenizer)
     )
+    if len(loaded.tokenizer) > loaded.model.get_input_embeddings().weight.shape[0]:
+        raise BackboneError(f"the tokenizer of {name!r} has more tokens than the backbone; they do not belong together")
     return LanguageModel(loaded, kinds[0], encoder, precision)
 
 
