@@ -219,6 +219,12 @@ def test_a_column_of_one_value_is_dropped_and_hides_no_other(train: Simulated, v
     assert found.kinds == {"user": "label"}
 
 
+def test_what_rounding_leaves_is_no_gain() -> None:
+    others = np.ones(50)
+    assert not module._is_clearly_lower(others - 2**-53, others)
+    assert module._is_clearly_lower(others - 0.01, others)
+
+
 def test_noise_rarely_seems_to_help() -> None:
     kept = 0
     for seed in range(20):
