@@ -210,4 +210,4 @@ def test_time_that_was_not_needed_is_told(fit_tiny: FitTiny, tmp_path: Path, bud
             told.append(message)
 
     fit_tiny(frame_of(60), out=tmp_path / "model", time_budget=budget, patience=1000, reporter=Keeping())
-    assert re.fullmatch(rf"\d+ s of the time budget were not needed: .*{why}.*", told[-1])
+    assert re.fullmatch(rf"\d+ s of the time budget are left over: .*{why}.*", told[-1])

@@ -182,7 +182,7 @@ def _write_model(job: Job, *, resume: bool) -> None:
 
 
 def _tell_left_over(job: Job, tuned: "FineTuned | None") -> None:
-    """Say why much of the time was not used."""
+    """Say why much of the time is left over."""
     budget = job.clock.budget_seconds
     if budget is None or (left := budget - job.clock.spent()) < _MUCH_LEFT * budget:
         return
@@ -196,7 +196,7 @@ def _tell_left_over(job: Job, tuned: "FineTuned | None") -> None:
         why = "the training was as long as asked for" if asked else "as many passes as pay were made (--epochs asks for more)"
     else:
         why = "what comes after the training took less than was kept for it"
-    job.reporter.tell(f"{left:.0f} s of the time budget were not needed: {why}")
+    job.reporter.tell(f"{left:.0f} s of the time budget are left over: {why}")
 
 
 def _pretrained(job: Job, resume: bool) -> Job:
