@@ -21,7 +21,7 @@ from ratecast.fitting import _tell_estimate, prepare_job, run_job
 from ratecast.job import Clock, Job
 from ratecast.members import fit_columns, fit_linear, fit_more, scoring_seconds
 from ratecast.progress import Advance, SilentReporter
-from ratecast.train.plan import Speed
+from ratecast.train.speed import Speed
 
 GRADES = ("awful", "bad", "fine", "good", "great")
 
@@ -120,7 +120,7 @@ def test_a_fit_whose_backbone_is_too_large_for_the_time_learns_words_from_more_r
 def test_a_fit_whose_time_is_too_short_for_layers_trains_a_head_on_several_of_them(
     tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ratecast.train.planning.measure_speed", lambda *_: Speed(encoding=1e5, training=1.0))
+    monkeypatch.setattr("ratecast.train.planning.measure_speed", lambda *_: Speed(encoding=1e5, training=1.0, graph=1e6))
     job, reporter = job_of(tmp_path, 400, time_budget="5m", backbone=str(tiny_backbone), max_tokens=32, blend=False)
     predictor = run_job(job, resume=False)
     (plan,) = (line for line in reporter.lines if line.startswith("plan: "))
@@ -137,7 +137,7 @@ def test_a_fit_whose_time_is_too_short_for_layers_trains_a_head_on_several_of_th
 def test_no_head_alone_is_trained_on_a_backbone_that_does_not_know_the_words(
     tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ratecast.train.planning.measure_speed", lambda *_: Speed(encoding=1e5, training=1.0))
+    monkeypatch.setattr("ratecast.train.planning.measure_speed", lambda *_: Speed(encoding=1e5, training=1.0, graph=1e6))
     frame = frame_of(400).with_columns(text=pl.col("text").str.replace_all("[a-z]", "\u597d"))  # "good", in Chinese
     reporter = Recorder()
     config = FitConfig().with_values(backbone=str(tiny_backbone), time_budget="5m", max_tokens=32)

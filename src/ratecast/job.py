@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -16,14 +18,19 @@ from ratecast.records import Reviews
 from ratecast.scale import RatingScale
 from ratecast.text import Augmentation
 
-_WRITING_SECONDS: Final = 25.0
-"""Time that export, bootstrap, report and model card take together; measured at 15 to 20 s on two idle cores."""
+_WRITING_SECONDS: Final = 12.0
+"""Time that export, bootstrap, report and model card take together; measured at 8 s on two idle cores."""
 _LINEAR_WRITING_SECONDS: Final = 3.0
 """The same for a linear model, which is not exported; measured at 1 s on an idle core."""
 LEAST_SECONDS: Final = 12.0
 """Time left below which loading a backbone and measuring its speed would use all of it."""
 _MARGIN: Final = 0.03
 """Share of the budget that is kept for a machine that slows down."""
+_SLOWEST: Final = 2.5
+"""How many times that long it is reckoned to take at most, on a machine where Python is slower."""
+_STRINGS: Final = 100_000
+_STRINGS_SECONDS: Final = 0.02
+"""What making so many strings takes on the machine that it was measured on, an AMD EPYC with AVX-512 BF16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,7 @@ class Clock:
     @property
     def fitting_seconds(self) -> float:
         """The part of the budget that is for fitting; infinite without a limit."""
-        return float("inf") if self.budget_seconds is None else self.budget_seconds * (1 - _MARGIN) - _WRITING_SECONDS
+        return float("inf") if self.budget_seconds is None else self.budget_seconds * (1 - _MARGIN) - writing_seconds()
 
     def spent(self) -> float:
         """Seconds since the start."""
@@ -64,11 +71,22 @@ class Clock:
 
     def least_to_finetune(self) -> float:
         """The least budget, in seconds, that something could be fine-tuned in from here on."""
-        return (self.spent() + LEAST_SECONDS + _WRITING_SECONDS) / (1 - _MARGIN)
+        return (self.spent() + LEAST_SECONDS + writing_seconds()) / (1 - _MARGIN)
 
     def least_linear(self) -> float:
         """The least budget, in seconds, that a linear model which is fitted now could have been made in."""
         return (self.spent() + _LINEAR_WRITING_SECONDS) / (1 - _MARGIN)
+
+
+@cache
+def writing_seconds() -> float:
+    """What writing a model with a network takes on this machine. Nearly all of it is Python, whose speed is measured."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        _ = {str(number): number for number in range(_STRINGS)}
+        seconds.append(time.perf_counter() - started)
+    return _WRITING_SECONDS * min(_SLOWEST, max(1.0, statistics.median(seconds) / _STRINGS_SECONDS))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         return original(self, input_ids, attention_mask, windows)
 
     monkeypatch.setattr(Rater, "vectors", vectors)
-    for module in ("finetune", "loop", "plan"):
+    for module in ("finetune", "loop", "speed"):
         monkeypatch.setattr(f"ratecast.train.{module}.time", SimpleNamespace(monotonic=made.read, perf_counter=made.read))
     return made
 

@@ -20,7 +20,7 @@ from interruption import InterruptingReporter, StoppedError
 from ratecast.errors import ConfigError, ModelFolderError
 from ratecast.progress import Advance
 from ratecast.train.checkpoint import CHECKPOINT_FILE, load_plan
-from ratecast.train.plan import Speed
+from ratecast.train.speed import Speed
 
 STRENGTHENED = {
     "layer_decay": 0.7,
@@ -162,7 +162,7 @@ def test_a_resumed_run_follows_the_plan_of_its_checkpoint(
         tune(parts, run, lambda: 60 - clock.now)
     plan = load_plan(run.folder / CHECKPOINT_FILE, run.fingerprint)
     assert plan is not None
-    slow = Speed(encoding=3000.0, training=30.0)  # by which not all layers would be trained
+    slow = Speed(encoding=3000.0, training=30.0, graph=1e6)  # by which not all layers would be trained
     monkeypatch.setattr("ratecast.train.planning.measure_speed", lambda *_: slow)
     started = clock.now
     tuned = tune(parts, run_of(resume=True, **settings), lambda: started + 60 - clock.now)

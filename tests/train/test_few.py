@@ -15,7 +15,8 @@ from ratecast.config import BackboneConfig, FitConfig
 from ratecast.model.backbone import load_backbone
 from ratecast.train import planning
 from ratecast.train.few import FEW_REVIEWS, PAIR_PASSES, planned_for_few
-from ratecast.train.plan import Plan, Speed
+from ratecast.train.plan import Plan
+from ratecast.train.speed import Speed
 
 
 def found(
@@ -76,7 +77,7 @@ def test_what_is_given_stays() -> None:
 def test_a_resumed_run_keeps_to_what_was_planned(
     parts: Parts, run_of: RunOf, deep_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=500.0))
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=500.0, graph=1e6))
     settings: dict[str, Any] = {"backbone": str(deep_backbone), "checkpoint_seconds": 1e-9}
     seconds = planning.plan_run(parts, SCALE, run_of(**settings), time_left=None).plan.seconds
     with pytest.raises(StoppedError):  # in a time that is enough for all passes, but not for pairs
@@ -89,11 +90,11 @@ def test_a_resumed_run_keeps_to_what_was_planned(
 def test_a_run_that_was_stopped_among_pairs_keeps_its_plan(
     parts: Parts, run_of: RunOf, deep_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=500.0))
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=500.0, graph=1e6))
     settings: dict[str, Any] = {"backbone": str(deep_backbone), "checkpoint_seconds": 1e-9}
     with pytest.raises(StoppedError):
         tune(parts, replace(run_of(**settings), reporter=InterruptingReporter(2)))
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=100.0, training=1.0))  # on a machine so busy
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=100.0, training=1.0, graph=1e6))  # so busy
     planned = planning.plan_run(parts, SCALE, run_of(resume=True, **settings), time_left=lambda: 60.0).plan
     assert (planned.trained_layers, planned.pair_passes) == (4, PAIR_PASSES)
 
@@ -130,7 +131,7 @@ def test_a_fit_begins_so_by_itself(parts: Parts, run_of: RunOf, deep_backbone: P
 def test_the_time_for_pairs_is_reckoned_with(
     parts: Parts, run_of: RunOf, deep_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=1e5))
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=1e5, graph=1e6))
     plain, paired = (
         planning.estimated_seconds(parts, SCALE, run_of(backbone=str(deep_backbone), contrastive_passes=passes))
         for passes in (0.0, 10.0)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from ratecast.config import FitConfig
-from ratecast.train.plan import Plan, Speed, lacking_seconds, make_plan, sample_rows, wanted_epochs
+from ratecast.train.plan import Plan, lacking_seconds, make_plan, wanted_epochs
 from ratecast.train.precision import PRECISIONS, choose_precision
+from ratecast.train.speed import Speed
 
 LENGTHS = np.full(1000, 300)
-SPEED = Speed(encoding=30_000.0, training=10_000.0)
+SPEED = Speed(encoding=30_000.0, training=10_000.0, graph=1e6)
 A_PASS = 1000 * 128 / 10_000
 """Seconds of a pass over all reviews at 128 tokens."""
 
@@ -184,16 +185,6 @@ def test_only_a_plan_lowers_the_pooled_layers() -> None:
     assert planned(None).resolve(FitConfig().with_values(pooled_layers=6)).backbone.pooled_layers == 6
     head_only = FitConfig().with_values(pooled_layers=6, trained_layers=0)
     assert planned(1e6, trained_layers=0).resolve(head_only).backbone.pooled_layers == 6
-
-
-def test_the_sample_that_is_timed_has_all_lengths() -> None:
-    lengths = np.random.default_rng(0).permutation(np.arange(1, 161))
-    rows = sample_rows(lengths)
-    assert len(rows) == 8
-    assert lengths[rows].min() == 1
-    assert lengths[rows].max() == 160
-    assert abs(lengths[rows].mean() - lengths.mean()) < 2
-    assert len(sample_rows(np.array([5, 4]))) == 2
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from ratecast.train.learner import RatingLearner
 from ratecast.train.loop import Run
 from ratecast.train.optim import learning_rates
 from ratecast.train.pairs import PairLearner, pair_loss
-from ratecast.train.plan import Speed, make_plan, sample_rows
+from ratecast.train.plan import make_plan
+from ratecast.train.speed import Speed, sample_rows
 
 SCALE = RatingScale.parse("1..5")
 GRADES = ("awful", "bad", "fine", "good", "great")
@@ -125,7 +126,7 @@ def test_the_pooling_of_windows_learns_as_fast_as_the_head(tiny_backbone: Path) 
 
 def test_a_plan_counts_the_tokens_of_all_windows() -> None:
     config = FitConfig().with_values(windows=4, max_tokens=128)
-    speed = Speed(encoding=30_000.0, training=10_000.0)
+    speed = Speed(encoding=30_000.0, training=10_000.0, graph=1e6)
     lengths = np.full(1000, 400)
     plan = make_plan(lengths, speed, config, layers=6, longest=128, precision="float32", seconds=None)
     assert plan.seconds == pytest.approx(10 * 1000 * 400 / 10_000)

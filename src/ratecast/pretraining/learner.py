@@ -12,7 +12,7 @@ from ratecast.config import FitConfig, PretrainConfig
 from ratecast.pretraining.corpus import Corpus
 from ratecast.pretraining.objectives import PretrainingObjective
 from ratecast.train.optim import grouped_optimizer
-from ratecast.train.plan import least_seconds
+from ratecast.train.speed import least_seconds
 
 _HELD_OUT, _TRAINING = 0, 1  # so that the random choices of both never coincide
 _NEW_RATE: Final = 5.0

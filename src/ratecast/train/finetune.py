@@ -162,8 +162,8 @@ class _Tuning:
         self._texts = {name: self._encoder.encode(part.joined()) for name, part in self._parts.items()}
         self._ratings = {name: part.rated() for name, part in self._parts.items()}
         self._weights = review_weights(self._parts["train"], scale, config.train.class_weights)
-        speed = planned.encoding / float(self._texts["validation"].lengths.mean())
-        self._time = planned.time.measured(speed, self._plan.precision).with_trained(self._plan.trained_layers)
+        tokens = float(self._texts["validation"].lengths.mean())
+        self._time = planned.time.measured(planned.speed, tokens).with_trained(self._plan.trained_layers)
         self._prepare(planned.loaded, config)
 
     def run(self, judged: Reviews | None) -> FineTuned:

@@ -1,20 +1,15 @@
 """The plan of a fine-tuning run: how much of the text, of the backbone and of the reviews the time is spent on."""
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ratecast.config import FewLabelsConfig, FitConfig, StrengthenConfig
-from ratecast.model.rater import Rater, batch_tensors
-from ratecast.text import TextSettings, TokenisedTexts, pad_texts
-from ratecast.text.batch import MOST_BATCH_TOKENS
-from ratecast.train.checkpointing import is_checkpointed
+from ratecast.train.speed import Speed
 from ratecast.train.unfreezing import waiting_share
 
 LEAST_REVIEWS: Final = 100
@@ -31,21 +26,7 @@ HEAD_LAYERS: Final = 4
 """Top layers that such a head reads: the lower ones know what the topmost has dropped (docs/experiments.md)."""
 
 _SHARE_OF_TRAINING: Final = 0.9  # the rest goes to scoring the validation reviews
-_SPEED_REVIEWS: Final = 8
 _LEAST_STEP: Final = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """What a machine does in a second with a backbone, measured.
-
-    Attributes:
-        encoding: tokens that pass through all layers without gradients.
-        training: tokens that all layers are trained on.
-    """
-
-    encoding: float
-    training: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,55 +220,6 @@ def _options(
         if is_readable and config.few == FewLabelsConfig() and config.strengthen == StrengthenConfig():  # for layers that learn
             found.append((tokens[-1], 0, 0.0))
     return found
-
-
-def measure_speed(rater: Rater, texts: TokenisedTexts, settings: TextSettings) -> Speed:
-    """Time a batch through the network, without and with gradients. The network is left as it was.
-
-    Args:
-        rater: the network, with all layers to be trained.
-        texts: some reviews, at most 8 of which are used.
-        settings: how to pad them.
-    """
-    rows = np.arange(min(len(texts), _SPEED_REVIEWS))
-    ids, mask, windows = batch_tensors(pad_texts(texts, rows, settings), next(rater.parameters()).device)
-    tokens = ids.numel()
-    was_training = rater.training
-    rater.train(is_checkpointed(rater))  # else in the mode without dropout, which draws no random numbers
-
-    def encode() -> None:
-        with torch.inference_mode():
-            rater.vectors(ids, mask, windows)[0, 0].item()
-
-    def train() -> None:
-        loss = rater.vectors(ids, mask, windows).square().mean()
-        loss.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
-        loss.item()  # a GPU has done its work only then
-        rater.zero_grad()
-
-    speed = Speed(encoding=tokens / least_seconds(encode), training=tokens / least_seconds(train))
-    rater.train(was_training)
-    return speed
-
-
-def least_seconds(work: Callable[[], None], rounds: int = 3) -> float:
-    """Seconds that some work takes at least, of all rounds but the first."""
-    seconds = []
-    for _ in range(rounds):  # the first one warms up
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return max(min(seconds[1:]), 1e-6)
-
-
-def sample_rows(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of reviews whose lengths stand for all: evenly spaced in the order of length, the longest among them.
-
-    They are no more than may go through the network at once.
-    """
-    order = np.argsort(lengths, kind="stable")
-    count = min(_SPEED_REVIEWS, len(order), max(1, MOST_BATCH_TOKENS // int(lengths.max())))
-    return order[np.linspace(len(order) - 1, 0, count)[::-1].astype(np.int64)]
 
 
 def rounded(seconds: float) -> str:

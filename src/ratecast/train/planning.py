@@ -22,8 +22,9 @@ from ratecast.train.few import planned_for_few
 from ratecast.train.loop import Run
 from ratecast.train.network import create_rater
 from ratecast.train.optim import with_learning_rate
-from ratecast.train.plan import Plan, lacking_seconds, make_plan, measure_speed, rounded, sample_rows
+from ratecast.train.plan import Plan, lacking_seconds, make_plan, rounded
 from ratecast.train.precision import choose_precision
+from ratecast.train.speed import Speed, measure_speed, sample_rows
 from ratecast.train.timetable import Timetable
 
 
@@ -70,7 +71,7 @@ class Planned:
         time: how the time that is left is shared.
         judged: how many test reviews the time allows to judge on.
         networks: how many are trained, an ensemble's members and the one that learns from them.
-        encoding: tokens a second that the network encodes.
+        speed: of this machine with the backbone.
     """
 
     loaded: Loaded
@@ -80,7 +81,7 @@ class Planned:
     time: Timetable
     judged: int
     networks: int
-    encoding: float
+    speed: Speed
 
     @property
     def seconds(self) -> float:
@@ -127,12 +128,12 @@ def plan_run(
         validation=len(stopping_rows(len(parts["validation"]))),
         after=reviews_after,
         seconds_after=seconds_after,
-    ).measured(speed.encoding / float(texts.lengths.mean()), precision)
+    ).measured(speed, float(texts.lengths.mean()))
     judged = time.judged(len(parts.get("test", ())))
     time = time.judging(judged)
     fixed: dict[str, Any] = {"layers": layers, "longest": backbone.encoder.settings.max_tokens, "precision": precision}
     fixed |= {"is_readable": warning is None, "shortest": least_tokens(backbone.encoder.settings)}
-    seconds = time.planner(speed.encoding, networks)
+    seconds = time.planner(speed, networks)
     plan = saved or planned_for_few(
         make_plan(texts.lengths, speed, config, seconds=seconds, **fixed),
         config,
@@ -155,7 +156,7 @@ def plan_run(
         time=time,
         judged=judged,
         networks=networks,
-        encoding=speed.encoding,
+        speed=speed,
     )
 
 

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
 
 from ratecast.data.split import judged_reviews
-
-_EXPORTED_SPEED: Final = {"float32": 0.7, "bfloat16": 0.25}
-"""Speed of the exported graph, which computes in float32, as a share of the network's; measured at 0.8 to 1 and at 0.3."""
+from ratecast.train.speed import Speed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +18,7 @@ class Timetable:
         after: reviews that the finished model scores.
         seconds_after: what each of them takes besides the backbone, in seconds.
         reviews_per_second: reviews that the network encodes in a second, measured.
-        precision: what it computes in.
+        graph_reviews_per_second: reviews that the exported graph reads in a second, measured.
         is_read_once: whether what the network makes of the validation reviews is kept, as where its head alone is trained.
     """
 
@@ -31,12 +28,12 @@ class Timetable:
     after: int
     seconds_after: float
     reviews_per_second: float = float("nan")
-    precision: str = "float32"
+    graph_reviews_per_second: float = float("nan")
     is_read_once: bool = False
 
-    def measured(self, reviews_per_second: float, precision: str) -> "Timetable":
-        """The same with the speed of this machine."""
-        return replace(self, reviews_per_second=reviews_per_second, precision=precision)
+    def measured(self, speed: Speed, tokens: float) -> "Timetable":
+        """The same with the speed of this machine, for reviews of so many tokens on average."""
+        return replace(self, reviews_per_second=speed.encoding / tokens, graph_reviews_per_second=speed.graph / tokens)
 
     def judging(self, judged: int) -> "Timetable":
         """The same with no more reviews to score afterwards than are judged."""
@@ -56,11 +53,11 @@ class Timetable:
         """The same where so many layers are trained."""
         return replace(self, is_read_once=layers == 0)
 
-    def planner(self, encoding: float, networks: int) -> Callable[[float, int], float] | None:
+    def planner(self, speed: Speed, networks: int) -> Callable[[float, int], float] | None:
         """The same before the head's first fit, by the mean tokens of a review and the layers to train; None without a limit.
 
         Args:
-            encoding: tokens that the network encodes in a second.
+            speed: of this machine.
             networks: how many are left.
         """
         if self.time_left is None:
@@ -68,7 +65,7 @@ class Timetable:
         left = self.time_left()
 
         def seconds(tokens: float, trained_layers: int) -> float:
-            read = self.measured(encoding / tokens, self.precision).with_trained(trained_layers)
+            read = self.measured(speed, tokens).with_trained(trained_layers)
             of_fit = read.validation / read.reviews_per_second  # which the fit of the head reads
             return read.of_network(left, networks) - of_fit
 
@@ -83,4 +80,4 @@ class Timetable:
     @property
     def _seconds_judged(self) -> float:
         """What scoring a review with the finished model takes."""
-        return 1 / (self.reviews_per_second * _EXPORTED_SPEED[self.precision]) + self.seconds_after
+        return 1 / self.graph_reviews_per_second + self.seconds_after

@@ -21,7 +21,7 @@ from ratecast.train import planning
 from ratecast.train.finetune import finetune
 from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
-from ratecast.train.plan import Speed
+from ratecast.train.speed import Speed
 
 METHOD = AdaLora(rank=6, final_rank=2)
 SCALE = RatingScale.parse("1..5")
@@ -68,7 +68,7 @@ def test_penalty_by_hand(backbone_of: Callable[[str], Path]) -> None:
 def test_ranks_fall_within_the_steps_that_there_is_time_for(
     run_of: Callable[..., Run], parts: dict[str, Reviews], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=100.0))
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e6, training=100.0, graph=1e6))
     asked: set[int] = set()
     original = AdaLora.after_step
 
