@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from ratecast.assessment import load_rated
+from ratecast.combine.decide import decide
 from ratecast.data import LoadedReviews, Source, copy_groups
 from ratecast.errors import DataError, ScaleError
 from ratecast.evaluate.comparison import Comparison, check_metric, run_comparison
 from ratecast.model.learned import learned_warning
 from ratecast.predict import Predictor
 from ratecast.progress import Reporter, SilentReporter
-from ratecast.scale import RatingScale
+from ratecast.scale import FloatArray, RatingScale
 
 
 def compare(
@@ -21,6 +22,8 @@ def compare(
     reporter: Reporter | None = None,
 ) -> Comparison:
     """Measure models on the same rated reviews and say which is better. Their baselines take no part.
+
+    QWK is that of the ratings that each model decides for it, with the thresholds of its folder.
 
     Args:
         models: two models or more, by the names that tables call them; all on one scale.
@@ -47,8 +50,22 @@ def compare(
     texts = loaded.reviews.joined()
     warnings = [line for name, model in models.items() for line in learned_warning(name, model.folder, model.manifest, texts)]
     probabilities = {name: model.predict(loaded.reviews, reporter=shown).probabilities for name, model in models.items()}
-    groups = copy_groups(texts)
-    return run_comparison(ratings, probabilities, scale, metric=metric, warnings=warnings, groups=groups, seed=seed)
+    decided = {} if scale.is_continuous else _decided_for_qwk(models, probabilities)
+    return run_comparison(
+        ratings,
+        probabilities,
+        scale,
+        metric=metric,
+        for_qwk=decided,
+        warnings=warnings,
+        groups=copy_groups(texts),
+        seed=seed,
+    )
+
+
+def _decided_for_qwk(models: Mapping[str, Predictor], probabilities: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """The ratings, shape ``(review,)``, that each model gives where QWK counts."""
+    return {name: decide(probabilities[name], model.scale, "qwk", model.thresholds) for name, model in models.items()}
 
 
 def shared_scale(models: Mapping[str, Predictor]) -> RatingScale:

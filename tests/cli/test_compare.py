@@ -11,15 +11,25 @@ from ratecast.data import load_reviews
 from ratecast.data.table import build_table
 from ratecast.data.write import write_table
 from ratecast.errors import DataError, ScaleError
+from ratecast.evaluate.metrics import quadratic_weighted_kappa
 
 
-def altered(model: Path, folder: Path, *, max_tokens: int | None = None, scale: str | None = None) -> Path:
-    """A copy of the model that reads fewer tokens or predicts on another scale of five levels."""
+def altered(
+    model: Path,
+    folder: Path,
+    *,
+    max_tokens: int | None = None,
+    scale: str | None = None,
+    thresholds: list[float] | None = None,
+) -> Path:
+    """A copy of the model that reads fewer tokens, predicts on another scale of five levels or decides for QWK otherwise."""
     shutil.copytree(model, folder)
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     if max_tokens:
         graph = next(part for part in manifest["components"] if part["kind"] == "onnx")
         graph["settings"]["text"]["max_tokens"] = max_tokens
+    if thresholds:
+        next(part for part in manifest["components"] if part["kind"] == "thresholds")["settings"]["thresholds"] = thresholds
     if scale:
         manifest["scale"] = ratecast.RatingScale.parse(scale).to_json()
     (folder / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -67,6 +77,17 @@ def test_the_numbers_are_those_of_the_library(tiny_model: Path, short: Path, rat
     assert content["verdict"] == expected.verdict() == ratecast.compare(models, rated, metric="mae").verdict()
     assert content["metric"] == "mae"
     assert content["best"] == expected.winner.name
+
+
+def test_qwk_is_that_of_the_ratings_that_a_model_decides_for_it(tiny_model: Path, rated: Path, tmp_path: Path) -> None:
+    generous = ratecast.load(altered(tiny_model, tmp_path / "generous", thresholds=[1.1, 1.2, 1.3, 2.0]))
+    loaded = load_reviews(rated, need_rating=True, drop_duplicates=False, scale=generous.scale)
+    decided = generous.predict(loaded.reviews, optimise="qwk").rating
+    kappa = quadratic_weighted_kappa(loaded.reviews.rated(), decided, generous.scale)
+    found = compare({"generous": generous, "tiny": ratecast.load(tiny_model)}, loaded, metric="qwk")
+    assert found.entries[0].metrics.qwk == pytest.approx(kappa)
+    assert found.entries[0].metrics.qwk != found.entries[1].metrics.qwk
+    assert found.entries[0].metrics.rmse == found.entries[1].metrics.rmse
 
 
 def test_a_page_is_written_for_three_models(

@@ -115,6 +115,16 @@ def test_the_asked_metric_decides() -> None:
     assert "higher QWK" in higher.verdict()
 
 
+def test_qwk_is_that_of_the_ratings_that_are_given_for_it() -> None:
+    ratings, (sure, unsure) = drawn(0.5, 0.5)
+    given = {"a": ratings, "b": np.full(len(ratings), 3.0)}
+    found = run_comparison(ratings, {"a": sure, "b": unsure}, STARS, metric="qwk", for_qwk=given)
+    assert [entry.metrics.qwk for entry in found.entries] == [1.0, 0.0]
+    assert found.differences["b"]["qwk"].difference == 1.0
+    rounded = run_comparison(ratings, {"a": sure, "b": unsure}, STARS, metric="qwk")
+    assert all(0 < (entry.metrics.qwk or 0) < 1 for entry in rounded.entries)
+
+
 def test_few_reviews_are_told() -> None:
     found = compared(1.0, 0.5, reviews=8)
     assert "too few reviews for an interval: the data cannot tell" in found.verdict()

@@ -10,7 +10,7 @@ from ratecast import job
 from ratecast.config import FitConfig
 from ratecast.model.backbone import load_backbone
 from ratecast.scale import RatingScale
-from ratecast.train import speed
+from ratecast.train import planning, speed
 from ratecast.train.network import create_rater
 from ratecast.train.speed import measure_speed, sample_rows
 
@@ -48,3 +48,14 @@ def test_writing_takes_longer_where_python_is_slower(monkeypatch: pytest.MonkeyP
     now = iter(np.cumsum([0.0, took] * 5).tolist())
     monkeypatch.setattr(job, "time", SimpleNamespace(perf_counter=lambda: next(now)))
     assert job.writing_seconds.__wrapped__() == pytest.approx(expected)
+
+
+def test_a_larger_backbone_leaves_less_time_for_it_takes_longer_to_write(
+    tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = load_backbone(FitConfig().with_values(backbone=str(tiny_backbone)).backbone)
+    assert planning._kept_for_writing(lambda: 100.0, backbone, 6)() == 100.0
+    assert planning._kept_for_writing(lambda: 100.0, backbone, 16)() == pytest.approx(93.0)
+    monkeypatch.setattr(planning, "_MINILM_GIGABYTES", 0.0)
+    gigabytes = sum(weight.nbytes for weight in backbone.model.parameters()) / 1e9
+    assert planning._kept_for_writing(lambda: 100.0, backbone, 6)() == pytest.approx(100 - 10 * gigabytes, abs=1e-12)

@@ -39,7 +39,7 @@ def compare(
 
     Args:
         paths: see above.
-        metric: What decides: rmse, mse, mae, accuracy, within_one, qwk (of the rounded mean), spearman, nll, rps or ece.
+        metric: What decides: rmse, mse, mae, accuracy, within_one, qwk (of ratings decided for it), spearman, nll, rps or ece.
         out: File for a report: .html or .json.
         settings: the flags really given.
     """

@@ -134,6 +134,7 @@ def bootstrap(
     scale: RatingScale,
     *,
     metrics: Sequence[str] = tuple(METRICS),
+    for_qwk: Mapping[str, ArrayLike] | None = None,
     groups: IntArray | None = None,
     samples: int = 1000,
     seed: int = 0,
@@ -150,6 +151,7 @@ def bootstrap(
         probabilities: of each model by its name, shape ``(review, level)``, each row summing to one.
         scale: the scale of the ratings and the levels.
         metrics: names of the metrics in `METRICS`; those that the scale does not have are left out.
+        for_qwk: ratings that a model gives where QWK counts, by its name, shape ``(review,)``; its expected ratings by default.
         groups: group number of each review, from 0, shape ``(review,)``; groups are drawn whole. By default every review is one
             of its own; `copy_groups` puts copies of a text together.
         samples: number of resamples.
@@ -160,7 +162,8 @@ def bootstrap(
         DataError: if a rating is not finite, a row is not a probability distribution, or a metric is unknown.
     """
     wanted = [_known_metric(name) for name in metrics]
-    terms = {name: _Terms.of(ratings, array, scale, wanted) for name, array in probabilities.items()}
+    given = for_qwk or {}
+    terms = {name: _Terms.of(ratings, array, scale, wanted, given.get(name)) for name, array in probabilities.items()}
     reviews = np.size(ratings)
     all_once = np.ones((1, reviews))
     owners = np.arange(reviews) if groups is None else groups
@@ -268,9 +271,17 @@ class _Terms:
     ranked: tuple[FloatArray, FloatArray] | None
 
     @classmethod
-    def of(cls, ratings: ArrayLike, probabilities: ArrayLike, scale: RatingScale, wanted: Sequence[str]) -> "_Terms":
+    def of(
+        cls,
+        ratings: ArrayLike,
+        probabilities: ArrayLike,
+        scale: RatingScale,
+        wanted: Sequence[str],
+        for_qwk: ArrayLike | None = None,
+    ) -> "_Terms":
         truth, checked = check_probabilities(ratings, probabilities, scale)
         mean = expected_ratings(checked, scale)
+        given = mean if for_qwk is None else for_qwk
         makers: dict[str, Callable[[], ArrayLike]] = {
             "rmse": lambda: (mean - truth) ** 2,
             "mse": lambda: (mean - truth) ** 2,
@@ -284,7 +295,7 @@ class _Terms:
             makers |= {
                 "accuracy": lambda: np.argmax(checked, axis=1) == level,
                 "within_one": lambda: np.abs(scale.level_index(scale.median(checked)) - level) <= 1,
-                "qwk": lambda: _moments(level.astype(np.float64), scale.level_index(mean).astype(np.float64)),
+                "qwk": lambda: _moments(level.astype(np.float64), scale.level_index(given).astype(np.float64)),
             }
         chosen = [name for name in wanted if name in makers]
         summed = {name: np.asarray(makers[name](), dtype=np.float64).reshape(len(truth), -1) for name in chosen}

@@ -161,6 +161,7 @@ def run_comparison(
     scale: RatingScale,
     *,
     metric: str = "rmse",
+    for_qwk: Mapping[str, ArrayLike] | None = None,
     warnings: Sequence[str] = (),
     groups: IntArray | None = None,
     seed: int = 0,
@@ -177,6 +178,7 @@ def run_comparison(
         probabilities: of each model by its name, shape ``(review, level)``; two models or more.
         scale: the scale of the ratings and the levels.
         metric: name of the metric in `METRICS` that decides which model is best.
+        for_qwk: ratings that a model gives where QWK counts, by its name, shape ``(review,)``; its expected ratings by default.
         warnings: what to know before trusting the comparison.
         groups: group number of each review that is resampled whole, as for `bootstrap`.
         seed: seed of the bootstrap.
@@ -190,8 +192,8 @@ def run_comparison(
     confidence = corrected_confidence(len(probabilities))
     samples = round(_SAMPLES_A_PAIR * (1 - CONFIDENCE) / (1 - confidence))
     samples = min(max(_SAMPLES, samples), _MOST_SAMPLES)
-    drawn = bootstrap(ratings, probabilities, scale, groups=groups, samples=samples, seed=seed)
-    entries = measured(probabilities, ratings, scale, drawn)
+    drawn = bootstrap(ratings, probabilities, scale, for_qwk=for_qwk, groups=groups, samples=samples, seed=seed)
+    entries = measured(probabilities, ratings, scale, drawn, for_qwk=for_qwk)
     best, *others = sorted(entries, key=lambda entry: _rank(entry, metric))
     differences = {
         other.name: {

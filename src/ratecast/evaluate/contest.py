@@ -268,7 +268,7 @@ def run_contest(
         raise DataError(f"expected an entry named {model!r} in the contest, found {', '.join(probabilities) or 'none'}")
     names = [*(name for name in probabilities if name != model), model]
     drawn = bootstrap(ratings, probabilities, scale, groups=groups, seed=seed)
-    entries = measured({name: probabilities[name] for name in names}, ratings, scale, drawn, seconds)
+    entries = measured({name: probabilities[name] for name in names}, ratings, scale, drawn, seconds=seconds)
     differences = {name: drawn.difference(model, name) for name in names[:-1]}
     return Contest(entries=entries, scale=scale, differences=differences, judged_on=judged_on)
 
@@ -278,13 +278,15 @@ def measured(
     ratings: ArrayLike,
     scale: RatingScale,
     drawn: Bootstrap,
+    *,
     seconds: Mapping[str, float] | None = None,
+    for_qwk: Mapping[str, ArrayLike] | None = None,
 ) -> tuple[Entry, ...]:
-    """An entry for each model, with the intervals of its metrics from resamples of the same reviews."""
+    """An entry for each model, with the intervals of its metrics from resamples that were given the same."""
     return tuple(
         Entry(
             name=name,
-            metrics=compute_metrics(ratings, of_model, scale),
+            metrics=compute_metrics(ratings, of_model, scale, for_qwk=(for_qwk or {}).get(name)),
             intervals=drawn.intervals(name),
             seconds=(seconds or {}).get(name),
         )

@@ -63,7 +63,8 @@ class Metrics:
         mae: error of the median rating.
         accuracy: of the most probable level; None on a continuous scale.
         within_one: of the median; None on a continuous scale.
-        qwk: of the expected rating snapped to the nearest level; None on a continuous scale, NaN where it is undefined.
+        qwk: of the expected rating snapped to the nearest level, or of ratings that were decided for it; None on a continuous
+            scale, NaN where it is undefined.
         spearman: of the expected rating; NaN if all ratings or all predictions are equal.
         nll, rps, ece: of the probabilities, over bins on a continuous scale.
     """
@@ -99,13 +100,16 @@ class Metrics:
             raise DataError(f"expected stored metrics, found {value!r} ({error})") from None
 
 
-def compute_metrics(ratings: ArrayLike, probabilities: ArrayLike, scale: RatingScale) -> Metrics:
+def compute_metrics(
+    ratings: ArrayLike, probabilities: ArrayLike, scale: RatingScale, *, for_qwk: ArrayLike | None = None
+) -> Metrics:
     """Every metric of the given probabilities.
 
     Args:
         ratings: true ratings, shape ``(review,)``, in units of the scale.
         probabilities: shape ``(review, level)``, each row summing to one.
         scale: the scale of the ratings and the levels.
+        for_qwk: the ratings that are given where QWK counts, shape ``(review,)``; the expected ratings by default.
 
     Raises:
         ShapeError: if the shapes do not fit each other or the scale, or there is no review.
@@ -128,7 +132,7 @@ def compute_metrics(ratings: ArrayLike, probabilities: ArrayLike, scale: RatingS
         mae=mean_absolute_error(truth, median),
         accuracy=accuracy(truth, scale.mode(checked), scale) if discrete else None,
         within_one=within_one_level(truth, median, scale) if discrete else None,
-        qwk=quadratic_weighted_kappa(truth, mean, scale) if discrete else None,
+        qwk=quadratic_weighted_kappa(truth, mean if for_qwk is None else for_qwk, scale) if discrete else None,
         spearman=spearman_correlation(truth, mean),
         nll=negative_log_likelihood(truth, checked, scale),
         rps=ranked_probability_score(truth, checked, scale),
