@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ratecast.train import planning, speed
 from ratecast.train.network import create_rater
 from ratecast.train.speed import measure_speed, sample_rows
 
+STARS = RatingScale.parse("1..5")
 LAYER = 4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 2 * 2 * 32
 """Weights of a layer that is 32 wide: attention, a feed-forward part of 64, and two norms."""
 
@@ -32,7 +34,7 @@ def test_the_graph_is_reckoned_by_the_products_of_the_layers(tiny_backbone: Path
     monkeypatch.setattr(speed, "_product_speed", lambda: 1e9)
     config = FitConfig().with_values(backbone=str(tiny_backbone), precision="float32")
     backbone = load_backbone(config.backbone)
-    rater = create_rater(backbone, RatingScale.parse("1..5"), np.array([1.0, 2.0, 5.0]), config)
+    rater = create_rater(backbone, STARS, np.array([1.0, 2.0, 5.0]), config)
     found = measure_speed(rater, backbone.encoder.encode(["good", "a very bad thing"]), backbone.encoder.settings)
     assert found.graph == pytest.approx(0.45 * 1e9 / (2 * 2 * LAYER))
     assert found.encoding > 0
@@ -53,9 +55,15 @@ def test_writing_takes_longer_where_python_is_slower(monkeypatch: pytest.MonkeyP
 def test_a_larger_backbone_leaves_less_time_for_it_takes_longer_to_write(
     tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backbone = load_backbone(FitConfig().with_values(backbone=str(tiny_backbone)).backbone)
-    assert planning._kept_for_writing(lambda: 100.0, backbone, 6)() == 100.0
-    assert planning._kept_for_writing(lambda: 100.0, backbone, 16)() == pytest.approx(93.0)
+    config = FitConfig().with_values(backbone=str(tiny_backbone))
+    loaded = planning.load_network(config, STARS)
+
+    def left(layers: int) -> float:
+        found: Any = SimpleNamespace(loaded=loaded, layers=layers)
+        return planning._kept_for_writing(lambda: 100.0, found)()
+
+    assert left(6) == 100.0
+    assert left(16) == pytest.approx(93.0)
     monkeypatch.setattr(planning, "_MINILM_GIGABYTES", 0.0)
-    gigabytes = sum(weight.nbytes for weight in backbone.model.parameters()) / 1e9
-    assert planning._kept_for_writing(lambda: 100.0, backbone, 6)() == pytest.approx(100 - 10 * gigabytes, abs=1e-12)
+    gigabytes = sum(weight.nbytes for weight in loaded.backbone.model.parameters()) / 1e9
+    assert left(6) == pytest.approx(100 - 10 * gigabytes, abs=1e-12)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import torch
 
@@ -14,7 +14,7 @@ from ratecast.model.prompting import Prompt, least_tokens, load_prompted
 from ratecast.model.windows import summary_tokens
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
-from ratecast.scale import RatingScale
+from ratecast.scale import IntArray, RatingScale
 from ratecast.text.unknown import unknown_warning
 from ratecast.train.checkpointing import set_checkpointing
 from ratecast.train.ensemble import saved_plan
@@ -112,15 +112,86 @@ def plan_run(
     A run that is resumed keeps the plan of its checkpoint.
     """
     saved = saved_plan(run) if run.resume else None
+    precision = saved.precision if saved else choose_precision(run.config.train.precision)
+    found = _measured(parts["train"], scale, run, precision)
+    networks = run.config.strengthen.ensemble + 1 if run.config.strengthen.ensemble > 1 else 1
+    time = Timetable(
+        time_left=time_left and _kept_for_writing(time_left, found),
+        training=len(parts["train"]),
+        validation=len(stopping_rows(len(parts["validation"]))),
+        after=reviews_after,
+        seconds_after=seconds_after,
+    ).measured(found.speed, float(found.lengths.mean()))
+    judged = time.judged(len(parts.get("test", ())))
+    time = time.judging(judged)
+    seconds = time.planner(found.speed, networks)
+    plan = saved or planned_for_few(found.plan(seconds), found.config, seconds=time.left(networks), is_taught=is_taught)
+    least_layers = 0 if found.config.backbone.trained_layers == 0 else 1
+    if seconds is not None and (plan.reviews == 0 or plan.trained_layers < least_layers):
+
+        def planned(more: float) -> Plan:
+            return found.plan(lambda *of: seconds(*of) + more)
+
+        reviews = len(found.lengths)
+        more = networks * lacking_seconds(planned, reviews, layers=least_layers)
+        run.reporter.tell(f"fine-tuning the backbone on all {reviews:,} reviews would take about {rounded(more)} more")
+    return Planned(
+        loaded=found.loaded,
+        layers=found.layers,
+        plan=plan,
+        run=replace(run, config=plan.resolve(found.config), plan=plan),
+        time=time,
+        judged=judged,
+        networks=networks,
+        speed=found.speed,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What a plan follows from, besides the time.
+
+    Attributes:
+        loaded: the backbone.
+        config: the settings, with the pooling that goes with the backbone.
+        layers: how many the backbone has.
+        lengths: tokens of each training review when read up to the longest input, shape ``(review,)``.
+        precision: what the speed was measured in.
+        speed: of this machine with the backbone.
+        is_readable: whether the backbone knows the words of the reviews.
+    """
+
+    loaded: Loaded
+    config: FitConfig
+    layers: int
+    lengths: IntArray
+    precision: str
+    speed: Speed
+    is_readable: bool
+
+    def plan(self, seconds: Callable[[float, int], float] | None) -> Plan:
+        """What is done in the time that `make_plan` is given."""
+        settings = self.loaded.backbone.encoder.settings
+        return make_plan(
+            self.lengths,
+            self.speed,
+            self.config,
+            layers=self.layers,
+            longest=settings.max_tokens,
+            precision=self.precision,
+            seconds=seconds,
+            is_readable=self.is_readable,
+            shortest=least_tokens(settings),
+        )
+
+
+def _measured(training: Reviews, scale: RatingScale, run: Run, precision: str) -> _Measured:
+    """Load the backbone, and measure this machine's speed with it on the training reviews."""
     loaded = load_network(run.config, scale)
     backbone = loaded.backbone
     config = run.config  # a prompt has a pooling of its own
     if config.few.prompt is None:
         config = config.with_values(pooling=config.backbone.pooling or backbone.pooling)
-    networks = config.strengthen.ensemble + 1 if config.strengthen.ensemble > 1 else 1
-    layers = len(transformer_layers(backbone.model))
-    precision = saved.precision if saved else choose_precision(config.train.precision)
-    training = parts["train"]
     rater = create_rater(backbone, scale, training.rated(), config.with_values(precision=precision), loaded.prompt)
     if loaded.adapter is None:
         set_trained(backbone.model, trained_layers=None, train_embeddings=config.backbone.train_embeddings)
@@ -128,49 +199,22 @@ def plan_run(
     warning = unknown_warning(backbone.encoder.tokenizer, training.joined(), backbone.name)
     if warning is not None:
         run.reporter.tell(f"warning: {warning}")
-    speed = measure_speed(rater, texts.take(sample_rows(texts.lengths)), backbone.encoder.settings)
-    time = Timetable(
-        time_left=time_left and _kept_for_writing(time_left, backbone, layers),
-        training=len(training),
-        validation=len(stopping_rows(len(parts["validation"]))),
-        after=reviews_after,
-        seconds_after=seconds_after,
-    ).measured(speed, float(texts.lengths.mean()))
-    judged = time.judged(len(parts.get("test", ())))
-    time = time.judging(judged)
-    fixed: dict[str, Any] = {"layers": layers, "longest": backbone.encoder.settings.max_tokens, "precision": precision}
-    fixed |= {"is_readable": warning is None, "shortest": least_tokens(backbone.encoder.settings)}
-    seconds = time.planner(speed, networks)
-    plan = saved or planned_for_few(
-        make_plan(texts.lengths, speed, config, seconds=seconds, **fixed),
-        config,
-        seconds=time.left(networks),
-        is_taught=is_taught,
-    )
-    least_layers = 0 if config.backbone.trained_layers == 0 else 1
-    if seconds is not None and (plan.reviews == 0 or plan.trained_layers < least_layers):
-
-        def planned(more: float) -> Plan:
-            return make_plan(texts.lengths, speed, config, seconds=lambda *of: seconds(*of) + more, **fixed)
-
-        more = networks * lacking_seconds(planned, len(texts), layers=least_layers)
-        run.reporter.tell(f"fine-tuning the backbone on all {len(texts):,} reviews would take about {rounded(more)} more")
-    return Planned(
+    return _Measured(
         loaded=loaded,
-        layers=layers,
-        plan=plan,
-        run=replace(run, config=plan.resolve(config), plan=plan),
-        time=time,
-        judged=judged,
-        networks=networks,
-        speed=speed,
+        config=config,
+        layers=len(transformer_layers(backbone.model)),
+        lengths=texts.lengths,
+        precision=precision,
+        speed=measure_speed(rater, texts.take(sample_rows(texts.lengths)), backbone.encoder.settings),
+        is_readable=warning is None,
     )
 
 
-def _kept_for_writing(time_left: Callable[[], float], backbone: Backbone, layers: int) -> Callable[[], float]:
+def _kept_for_writing(time_left: Callable[[], float], found: _Measured) -> Callable[[], float]:
     """The time that is left where writing this backbone takes longer than the clock reckons with, which is for MiniLM."""
-    gigabytes = sum(weight.nbytes for weight in backbone.model.parameters()) / 1e9
-    more = _LAYER_SECONDS * max(0, layers - _MINILM_LAYERS) + _GIGABYTE_SECONDS * max(0.0, gigabytes - _MINILM_GIGABYTES)
+    gigabytes = sum(weight.nbytes for weight in found.loaded.backbone.model.parameters()) / 1e9
+    more_layers, more_gigabytes = max(0, found.layers - _MINILM_LAYERS), max(0.0, gigabytes - _MINILM_GIGABYTES)
+    more = _LAYER_SECONDS * more_layers + _GIGABYTE_SECONDS * more_gigabytes
     return lambda: time_left() - more
 
 
