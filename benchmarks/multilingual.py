@@ -83,8 +83,8 @@ def main() -> None:
                 **work,
                 seed=arguments.seed,
             )
-        found = {label: model.members(texts) for label, model in fitted.items()}
-        blends = {label: model.combined(found[label], test) for label, model in fitted.items()}
+        found = {label: model.chain.members(texts) for label, model in fitted.items()}
+        blends = {label: model.chain.combined(found[label], test) for label, model in fitted.items()}
         baselines = fitted[MULTILINGUAL].baselines()
         rows = [row(label, fitted[MULTILINGUAL], ratings, model.probabilities(texts)) for label, model in baselines.items()]
         for label, model in fitted.items():

@@ -60,12 +60,12 @@ def model(fit_tiny: FitTiny, tmp_path_factory: pytest.TempPathFactory) -> Predic
 
 def test_the_answer_is_the_blend_of_the_members(model: Predictor) -> None:
     texts = frame_of(30, seed=1)["review"].to_list()
-    members = model.members(texts)
-    assert set(members) == set(model.blend.members)
-    product = np.exp(model.blend.bias) * np.prod(
+    members = model.chain.members(texts)
+    assert set(members) == set(model.chain.blend.members)
+    product = np.exp(model.chain.blend.bias) * np.prod(
         [
             np.maximum(members[name], 1e-4) ** weight
-            for name, weight in zip(model.blend.members, model.blend.weights, strict=True)
+            for name, weight in zip(model.chain.blend.members, model.chain.blend.weights, strict=True)
         ],
         axis=0,
     )
@@ -111,7 +111,7 @@ def test_other_columns_move_the_rating(fit_tiny: FitTiny, tmp_path: Path) -> Non
     named = frame_of(1200).rename({"user": "uid", "review": "said"})
     columns = {"text_column": "said", "user_column": "uid"}
     fitted = fit_tiny(named, out=tmp_path / "model", use="user,shop", steps=2, validation_fraction=0.3, **columns)
-    assert fitted.effects is not None
+    assert fitted.chain.effects is not None
     assert set(fitted.used) == {"user"}  # the shop says nothing
     text = "the food is fine"
     harsh, lenient, unknown, nobody = (
@@ -159,7 +159,7 @@ def test_too_small_a_budget_gives_the_linear_model_and_says_so(fit_tiny: FitTiny
     reporter = TellingReporter()
     fitted = fit_tiny(frame_of(300), out=tmp_path / "model", time_budget="2s", reporter=reporter)
     assert any("too small to fine-tune" in line for line in reporter.told)
-    assert all(name.startswith("tfidf") for name in fitted.blend.members)
+    assert all(name.startswith("tfidf") for name in fitted.chain.blend.members)
     assert not (fitted.folder / "model.onnx").exists()
     great, awful = fitted.predict(["the room is great", "the room is awful"])
     assert great.rating > awful.rating
@@ -196,7 +196,9 @@ def test_a_folder_of_another_chain_is_refused(model: Predictor, tmp_path: Path) 
 
 def test_combined_takes_the_columns_into_account(model: Predictor) -> None:
     texts = ["good", "bad"]
-    np.testing.assert_allclose(model.combined(model.members(texts), Reviews.from_texts(texts)), model.probabilities(texts))
+    np.testing.assert_allclose(
+        model.chain.combined(model.chain.members(texts), Reviews.from_texts(texts)), model.probabilities(texts)
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def cascaded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     shutil.copytree(tiny_model, folder)
     manifest = read_manifest(folder)
     quick = Blend(members=("tfidf-logistic",), weights=np.ones(1), bias=np.zeros(5))
-    full = ratecast.load(folder).blend
+    full = ratecast.load(folder).chain.blend
     cascade = Cascade(first=quick, full=full, threshold=1.3, passed_fraction=0.5, first_ms=0.1, full_ms=3.0)
     part = create_component(folder, "cascade", "cascade", cascade.save(folder, "cascade"))
     kept = tuple(component for component in manifest.components if component.name != "blend")
@@ -35,9 +35,9 @@ def cascaded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def parts_of(cascaded: Path, texts: list[str]) -> tuple[FloatArray, FloatArray]:
     model = ratecast.load(cascaded)
-    members = model.members(texts)
-    assert model.cascade is not None
-    return model.cascade.first.apply(members), model.cascade.full.apply(members)
+    members = model.chain.members(texts)
+    assert model.chain.cascade is not None
+    return model.chain.cascade.first.apply(members), model.chain.cascade.full.apply(members)
 
 
 def test_doubtful_reviews_are_passed_on(cascaded: Path, tiny_reviews: tuple[list[str], list[float]]) -> None:

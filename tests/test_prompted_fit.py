@@ -65,7 +65,7 @@ def test_an_adapter_with_a_prompt_is_loaded_again(
     assert loaded.rater.transform is not None
     texts = tiny_reviews[0][:5]
     found = torch_probabilities(loaded.rater, loaded.encoder, texts)
-    np.testing.assert_allclose(model.members(texts)["backbone"], found, atol=1e-4)
+    np.testing.assert_allclose(model.chain.members(texts)["backbone"], found, atol=1e-4)
 
 
 @pytest.mark.slow

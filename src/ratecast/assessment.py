@@ -90,11 +90,11 @@ def assess(
     ratings = loaded.reviews.rated()
     texts = loaded.reviews.joined()
     warnings = learned_warning("the model", predictor.folder, predictor.manifest, texts)
-    members = predictor.members(texts, shown)
+    members = predictor.chain.members(texts, shown)
     entries = {
         name: members[name] if name in members else model.probabilities(texts) for name, model in predictor.baselines().items()
     }
-    entries[MODEL_NAME] = predictor.combined(members, loaded.reviews)
+    entries[MODEL_NAME] = predictor.chain.combined(members, loaded.reviews)
     found = assess_probabilities(predictor, ratings, entries, groups=copy_groups(texts), coverage=coverage, seed=seed)
     return replace(found, warnings=tuple(warnings))
 

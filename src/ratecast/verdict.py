@@ -53,11 +53,11 @@ def judge(
     """
     if job.judged_name == "test":
         texts = reviews.joined()
-        members = predictor.members(texts, job.reporter)
+        members = predictor.chain.members(texts, job.reporter)
         entries = {
             name: members[name] if name in members else made.model.probabilities(texts) for name, made in baselines.items()
         }
-        found = predictor.combined(members, reviews)
+        found = predictor.chain.combined(members, reviews)
     else:
         entries = {name: made.validation for name, made in baselines.items()}
         members = entries if tuned is None else entries | {GRAPH: tuned.validation}

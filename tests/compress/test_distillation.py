@@ -49,7 +49,7 @@ def width(tiny_model: Path, tiny_reviews: Rated, tmp_path_factory: pytest.TempPa
 
 
 def test_a_static_student_is_a_whole_model(static: Predictor, tiny_model: Path, tiny_reviews: Rated) -> None:
-    assert static.blend.members == ("static",)
+    assert static.chain.blend.members == ("static",)
     found = static.predict(["the movie was great", "", "great " * 3000])
     assert np.isfinite(found.rating).all()
     assert found.interval is not None
@@ -95,7 +95,7 @@ def test_a_restored_network_says_what_its_graph_says(width: Predictor, tiny_mode
     texts = ["the movie was great", "poor and awful"]
     for folder in (tiny_model, width.folder):
         found = restore_rater(folder)
-        expected = load(folder).members(texts)["backbone"]
+        expected = load(folder).chain.members(texts)["backbone"]
         np.testing.assert_allclose(torch_probabilities(found.rater, found.encoder, texts), expected, atol=1e-5)
 
 
@@ -112,7 +112,7 @@ def test_another_backbone_learns_from_the_teacher(
     settings = {"student": str(tiny_backbone), "blend": False}
     found = distilled(tiny_model, frame_of(tiny_reviews), tmp_path / "small", **settings)
     assert found.manifest.about["backbone"] == str(tiny_backbone)
-    assert found.blend.members == ("backbone",)
+    assert found.chain.blend.members == ("backbone",)
 
 
 def test_a_pruned_student_can_read_less(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:
@@ -288,4 +288,4 @@ def test_an_architecture_that_cannot_be_pruned_is_refused_by_name(
     with pytest.raises(ratecast.RatecastError, match="heads or neurons out of a gpt2 backbone; known are bert"):
         distilled(tmp_path / "model", frame_of(tiny_reviews), tmp_path / "small", student="width")
     small = distilled(tmp_path / "model", frame_of(tiny_reviews), tmp_path / "small", student="layers", blend=False, steps=2)
-    assert small.blend.members == ("backbone",)
+    assert small.chain.blend.members == ("backbone",)

@@ -195,7 +195,7 @@ def test_deterministic_tries_no_integers(tiny_model: Path, tiny_reviews: Rated, 
     small = compressed(tiny_model, tiny_reviews, tmp_path / "small", deterministic=True, target_ms=1e6)
     found = json.loads((small.folder / "frontier.json").read_text())
     assert not any("int8" in member["name"] for member in found["members"])
-    assert small.blend.members  # the most accurate, whatever it takes
+    assert small.chain.blend.members  # the most accurate, whatever it takes
 
 
 def test_deterministic_refuses_a_model_of_integers(tiny_model: Path, tiny_reviews: Rated, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ def main() -> None:
     asked = given()
     assert asked.folder is not None
     model = ratecast.load(asked.folder)
-    needed = {name for part in (*model.manifest.chain, *model.blend.members) for name in model.manifest.component(part).files}
+    needed = {
+        name for part in (*model.manifest.chain, *model.chain.blend.members) for name in model.manifest.component(part).files
+    }
     size = megabytes([asked.folder / name for name in needed])
     serve(asked.texts(), lambda texts: model.predict(texts).rating, size_mb=size)
 

@@ -85,7 +85,7 @@ def distill(
         raise ConfigError(f"{target} is the teacher itself; give another folder for the smaller model")
     check_student(taught_by, chosen)
     job, division = prepare(source, taught_by, chosen, out=target, reporter=told, started=started)
-    if taught_by.predictor.effects is not None:
+    if taught_by.predictor.chain.effects is not None:
         left_out = "The student reads the text alone: the columns that the teacher uses are left out."
         job = replace(job, notes=(*job.notes, left_out))
     with working_folder(job.working, resume=resume):

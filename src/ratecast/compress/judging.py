@@ -44,10 +44,10 @@ def judge_beside_teacher(
     """
     texts = reviews.joined()
     if job.judged_name == "test":
-        members = predictor.members(texts, job.reporter)
+        members = predictor.chain.members(texts, job.reporter)
         entries = {name: members.get(name, made.model.probabilities(texts)) for name, made in baselines.items()}
         entries[TEACHER] = teacher.predictor.predict(reviews, reporter=job.reporter).probabilities
-        found = predictor.combined(members, reviews)
+        found = predictor.chain.combined(members, reviews)
     else:
         entries = {name: made.validation for name, made in baselines.items()}
         members = entries | dict(validation)

@@ -72,7 +72,7 @@ class Candidates:
         of_model = {
             part.kind: part
             for part in self._teacher.predictor.manifest.components
-            if part.name in self._teacher.predictor.blend.members
+            if part.name in self._teacher.predictor.chain.blend.members
         }
         shorter: dict[str, int] = {}
         if "onnx" in of_model:

@@ -92,7 +92,7 @@ def compress(
             f"the model {teacher.folder} was quantised, so that its answers depend on the processor: leave --deterministic "
             "out, or give the model that it was made from"
         )
-    if teacher.predictor.cascade is not None:
+    if teacher.predictor.chain.cascade is not None:
         raise ConfigError(f"{model} is a cascade, which was compressed already; give the model that it was made from")
     job, division = prepare(source, teacher, chosen.for_student(STATIC), out=target, reporter=told, started=started)
     with working_folder(job.working, resume=resume):
@@ -129,7 +129,7 @@ class _Search:
         chosen = findings.chosen
         if chosen is None:
             raise RatecastError(f"{findings.unmet()}. --resume with another limit uses again what was made")
-        effects, found = self._teacher.predictor.effects, chosen.probabilities
+        effects, found = self._teacher.predictor.chain.effects, chosen.probabilities
         found = found if effects is None else effects.apply(found, self._validation)
         coverage = job.config.answer.coverage
         Reduced(
@@ -168,7 +168,7 @@ class _Search:
             write_state(path, self._fingerprint)
 
     def _takes_part(self, name: str, made: Baseline) -> bool:
-        return made.kind == "linear" or name in self._teacher.predictor.blend.members
+        return made.kind == "linear" or name in self._teacher.predictor.chain.blend.members
 
     # -- measuring ----------------------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class _Search:
         """Every combination measured, and the one that the limits choose."""
         seed, scale, reporter = self._config.seed, self._job.scale, self._job.reporter
         whole = blended(
-            parts, [name for name in self._teacher.predictor.blend.members if name in parts], self._validation, scale
+            parts, [name for name in self._teacher.predictor.chain.blend.members if name in parts], self._validation, scale
         )
         limits = Limits(max_loss=self._config.most_loss, target_ms=self._config.target_ms)
         combinations = list(choices(parts, is_blended=self._config.answer.blend))
