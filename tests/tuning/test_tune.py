@@ -206,7 +206,8 @@ def test_ensembles_and_back_translation_are_left_to_the_final_fit(
     assert len([note for note in model.notes() if "distilled" in note or "another language" in note]) == 2
 
 
-def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path) -> None:
+def test_a_time_budget_is_divided_and_kept(tune_tiny: TuneTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratecast.job.writing_seconds", lambda: 25.0)
     told, started = Recorder(), time.monotonic()
     tune_tiny(out=tmp_path / "model", trials=2, time_budget="90s", epochs=None, reporter=told)
     assert time.monotonic() - started < 90
@@ -223,7 +224,8 @@ def test_trials_within_a_time_budget_are_judged_on_a_sample() -> None:
     assert list(_sample(reviews.take(np.arange(50)), 0).text) == list(reviews.text[:50])
 
 
-def test_the_time_is_divided_equally() -> None:
+def test_the_time_is_divided_equally(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ratecast.job.writing_seconds", lambda: 25.0)
     hour = FitConfig().with_values(time_budget="1h")
     count, seconds = _divided(hour, None)
     assert count == 11  # of three minutes each
