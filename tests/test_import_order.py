@@ -17,6 +17,7 @@ ORDER = (
     *("errors", "files", "processors", "scale", "records", "config", "progress"),
     *("data", "text", "evaluate", "model", "train", "pretraining", "baseline", "combine"),
     *(
+        "chain",
         "predict",
         "adapter_bank",
         "parts",

@@ -20,7 +20,7 @@ from ratecast.data.table import build_table
 from ratecast.errors import ConfigError, DataError, require
 from ratecast.files import check_working_folder, working_folder
 from ratecast.folder import write_components, write_documents
-from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint, working_place
+from ratecast.job import LEAST_SECONDS, Clock, Job, fingerprint, more_writing_seconds, working_place
 from ratecast.members import fit_columns, fit_linear, fit_more, fit_words, scoring_seconds
 from ratecast.model.store import check_target, new_folder
 from ratecast.predict import Predictor, load
@@ -260,6 +260,7 @@ def _finetune(job: Job, resume: bool, seconds_per_review: float) -> "FineTuned |
             reviews_after=len(job.parts["test"]),
             seconds_after=seconds_per_review,
             judged=job.judged_name,
+            more_seconds=more_writing_seconds,
         )
         if tuned is not None:
             return tuned

@@ -19,7 +19,13 @@ from ratecast.scale import RatingScale
 from ratecast.text import Augmentation
 
 _WRITING_SECONDS: Final = 12.0
-"""Time that export, bootstrap, report and model card take together; measured at 8 s on two idle cores."""
+"""Time that export, bootstrap, report and model card take together; measured at 8 s on two idle cores, for MiniLM."""
+_MINILM_LAYERS: Final = 6
+_MINILM_GIGABYTES: Final = 0.1
+_LAYER_SECONDS: Final = 0.7
+"""What each further layer takes to export; measured at 0.5 s there."""
+_GIGABYTE_SECONDS: Final = 10.0
+"""What each further gigabyte of weights takes to write twice, hash and load."""
 _LINEAR_WRITING_SECONDS: Final = 3.0
 """The same for a linear model, which is not exported; measured at 1 s on an idle core."""
 LEAST_SECONDS: Final = 12.0
@@ -27,10 +33,10 @@ LEAST_SECONDS: Final = 12.0
 _MARGIN: Final = 0.03
 """Share of the budget that is kept for a machine that slows down."""
 _SLOWEST: Final = 2.5
-"""How many times that long it is reckoned to take at most, on a machine where Python is slower."""
+"""How many times as long writing is reckoned to take at most, on a machine where Python is slower."""
 _STRINGS: Final = 100_000
 _STRINGS_SECONDS: Final = 0.02
-"""What making so many strings takes on the machine that it was measured on, an AMD EPYC with AVX-512 BF16."""
+"""What making so many strings takes on the machine that writing was measured on, an AMD EPYC with AVX-512 BF16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +46,17 @@ class Clock:
     Attributes:
         started: when the command began, in seconds of ``time.monotonic``.
         budget_seconds: time from there to the folder written; None without a limit.
+        writing: seconds of it that are kept for writing a model with a network; `writing_seconds` by default.
     """
 
     started: float
     budget_seconds: float | None
+    writing: float | None = None
 
     @property
     def fitting_seconds(self) -> float:
         """The part of the budget that is for fitting; infinite without a limit."""
-        return float("inf") if self.budget_seconds is None else self.budget_seconds * (1 - _MARGIN) - writing_seconds()
+        return float("inf") if self.budget_seconds is None else self.budget_seconds * (1 - _MARGIN) - self._kept()
 
     def spent(self) -> float:
         """Seconds since the start."""
@@ -71,22 +79,36 @@ class Clock:
 
     def least_to_finetune(self) -> float:
         """The least budget, in seconds, that something could be fine-tuned in from here on."""
-        return (self.spent() + LEAST_SECONDS + writing_seconds()) / (1 - _MARGIN)
+        return (self.spent() + LEAST_SECONDS + self._kept()) / (1 - _MARGIN)
 
     def least_linear(self) -> float:
         """The least budget, in seconds, that a linear model which is fitted now could have been made in."""
         return (self.spent() + _LINEAR_WRITING_SECONDS) / (1 - _MARGIN)
 
+    def _kept(self) -> float:
+        return writing_seconds() if self.writing is None else self.writing
+
+
+def writing_seconds() -> float:
+    """What writing a model with MiniLM takes on this machine: 12 s, and up to 30 s where Python is slow."""
+    return _WRITING_SECONDS * _slowness()
+
+
+def more_writing_seconds(layers: int, gigabytes: float) -> float:
+    """What writing a backbone of so many layers and gigabytes (in float32) takes more than MiniLM."""
+    exporting = _LAYER_SECONDS * max(0, layers - _MINILM_LAYERS) * _slowness()
+    return exporting + _GIGABYTE_SECONDS * max(0.0, gigabytes - _MINILM_GIGABYTES)
+
 
 @cache
-def writing_seconds() -> float:
-    """What writing a model with a network takes on this machine. Nearly all of it is Python, whose speed is measured."""
+def _slowness() -> float:
+    """How many times as long as on the machine that writing was measured on Python takes here, from 1 to 2.5."""
     seconds = []
     for _ in range(5):
         started = time.perf_counter()
         _ = {str(number): number for number in range(_STRINGS)}
         seconds.append(time.perf_counter() - started)
-    return _WRITING_SECONDS * min(_SLOWEST, max(1.0, statistics.median(seconds) / _STRINGS_SECONDS))
+    return min(_SLOWEST, max(1.0, statistics.median(seconds) / _STRINGS_SECONDS))
 
 
 @dataclass(frozen=True, kw_only=True)

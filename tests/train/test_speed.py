@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ratecast import job
 from ratecast.config import FitConfig
+from ratecast.model.adapters.fourbit import FourBitLinear
 from ratecast.model.backbone import load_backbone
 from ratecast.scale import RatingScale
 from ratecast.train import planning, speed
 from ratecast.train.network import create_rater
-from ratecast.train.speed import measure_speed, sample_rows
+from ratecast.train.speed import measure_speed, sample_rows, weight_count
 
 STARS = RatingScale.parse("1..5")
 LAYER = 4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 2 * 2 * 32
@@ -35,8 +37,11 @@ def test_the_graph_is_reckoned_by_the_products_of_the_layers(tiny_backbone: Path
     config = FitConfig().with_values(backbone=str(tiny_backbone), precision="float32")
     backbone = load_backbone(config.backbone)
     rater = create_rater(backbone, STARS, np.array([1.0, 2.0, 5.0]), config)
-    found = measure_speed(rater, backbone.encoder.encode(["good", "a very bad thing"]), backbone.encoder.settings)
-    assert found.graph == pytest.approx(0.45 * 1e9 / (2 * 2 * LAYER))
+    texts = backbone.encoder.encode(["good", "a very bad thing"])
+    found = measure_speed(rater, texts, backbone.encoder.settings)
+    assert texts.lengths.tolist() == [3, 10]
+    attention = 4 * (3 * 3 + 10 * 10) / (3 + 10) * 32  # other tokens, weighted by how many tokens look at them
+    assert found.graph == pytest.approx(0.45 * 1e9 / (2 * (2 * LAYER + attention)))
     assert found.encoding > 0
     assert found.training > 0
 
@@ -49,21 +54,23 @@ def test_onnx_runtime_multiplies_on_any_processor() -> None:
 def test_writing_takes_longer_where_python_is_slower(monkeypatch: pytest.MonkeyPatch, took: float, expected: float) -> None:
     now = iter(np.cumsum([0.0, took] * 5).tolist())
     monkeypatch.setattr(job, "time", SimpleNamespace(perf_counter=lambda: next(now)))
-    assert job.writing_seconds.__wrapped__() == pytest.approx(expected)
+    slowness = job._slowness.__wrapped__()
+    monkeypatch.setattr(job, "_slowness", lambda: slowness)
+    assert job.writing_seconds() == pytest.approx(expected)
+    assert job.more_writing_seconds(6, 0.05) == 0.0
+    assert job.more_writing_seconds(16, 1.1) == pytest.approx(10 * 0.7 * expected / 12 + 10)
 
 
-def test_a_larger_backbone_leaves_less_time_for_it_takes_longer_to_write(
-    tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = FitConfig().with_values(backbone=str(tiny_backbone))
-    loaded = planning.load_network(config, STARS)
+def test_what_a_backbone_takes_longer_to_write_is_kept(tiny_backbone: Path) -> None:
+    loaded = planning.load_network(FitConfig().with_values(backbone=str(tiny_backbone)), STARS)
+    found: Any = SimpleNamespace(loaded=loaded, layers=2)
+    left = planning._left_beside(lambda: 100.0, lambda layers, gigabytes: layers + 1e9 * gigabytes / 4, found)
+    assert left is not None
+    assert left() == pytest.approx(98 - sum(weight.numel() for weight in loaded.backbone.model.parameters()))
+    assert planning._left_beside(None, lambda *_: 1.0, found) is None
 
-    def left(layers: int) -> float:
-        found: Any = SimpleNamespace(loaded=loaded, layers=layers)
-        return planning._kept_for_writing(lambda: 100.0, found)()
 
-    assert left(6) == 100.0
-    assert left(16) == pytest.approx(93.0)
-    monkeypatch.setattr(planning, "_MINILM_GIGABYTES", 0.0)
-    gigabytes = sum(weight.nbytes for weight in loaded.backbone.model.parameters()) / 1e9
-    assert left(6) == pytest.approx(100 - 10 * gigabytes, abs=1e-12)
+def test_weights_in_four_bits_count_as_what_they_stand_for() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(64, 32)
+    assert weight_count(torch.nn.Sequential(FourBitLinear(layer), layer)) == 2 * (64 * 32 + 32)

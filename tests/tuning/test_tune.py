@@ -13,6 +13,7 @@ import pytest
 import ratecast
 from ratecast import FitConfig, Predictor
 from ratecast.errors import ConfigError
+from ratecast.fitting import prepare_job
 from ratecast.job import Clock
 from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
@@ -20,7 +21,7 @@ from ratecast.scale import RatingScale
 from ratecast.train.finetuned import FineTuned
 from ratecast.train.loop import Run
 from ratecast.train.optim import with_learning_rate
-from ratecast.tuning import SEARCH_SHARE, _divided, _sample
+from ratecast.tuning import SEARCH_SHARE, _divided, _sample, _search
 from ratecast.tuning.space import flat
 
 TuneTiny = Callable[..., Predictor]
@@ -224,6 +225,19 @@ def test_trials_within_a_time_budget_are_judged_on_a_sample() -> None:
     assert list(_sample(reviews.take(np.arange(50)), 0).text) == list(reviews.text[:50])
 
 
+def test_a_search_is_known_again_where_a_trial_is_reckoned_to_have_a_little_more_time(
+    tiny_backbone: Path, tiny_reviews: tuple[list[str], list[float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[str] = []
+    monkeypatch.setattr("ratecast.tuning.search.Search", lambda *_, fingerprint, **__: known.append(fingerprint))
+    config = FitConfig().with_values(backbone=str(tiny_backbone), time_budget="90s")
+    texts, ratings = tiny_reviews
+    job = prepare_job(None, texts, ratings, out=tmp_path / "model", config=config, reporter=Recorder())
+    for asked, seconds in ((None, 19.0), (None, 19.4), (5, 19.0)):
+        _search(job, tmp_path, {}, asked=asked, seconds=seconds, resume=False)
+    assert known[0] == known[1] != known[2]
+
+
 def test_the_time_is_divided_equally(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ratecast.job.writing_seconds", lambda: 25.0)
     hour = FitConfig().with_values(time_budget="1h")
@@ -247,8 +261,9 @@ def test_the_time_is_divided_equally(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_search_that_cannot_work_is_refused_before_anything_is_read(
-    tmp_path: Path, settings: dict[str, Any], trials: int | None, message: str
+    tmp_path: Path, settings: dict[str, Any], trials: int | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ratecast.job.writing_seconds", lambda: 25.0)
     with pytest.raises(ConfigError, match=message):
         ratecast.tune("absent.csv", out=tmp_path / "model", trials=trials, **settings)
     assert not list(tmp_path.iterdir())

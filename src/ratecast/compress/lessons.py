@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ratecast.train.taught import Taught
 
 MINIMUM_REVIEWS: Final = 20
+_WRITING_SECONDS: Final = 25.0
+"""What is kept for writing a smaller model of any kind and judging it beside its teacher."""
 _READING_SHARE: Final = 0.4
 """Share of the time that is left after judging which the teacher may read in."""
 _READING_FILE: Final = "reading.json"
@@ -59,7 +61,7 @@ def prepare(
     settings = replace(settings, answer=_answer(settings.answer, teacher, reporter))
     job = Job(
         config=settings,
-        clock=Clock(started=started, budget_seconds=config.time_budget_seconds),
+        clock=Clock(started=started, budget_seconds=config.time_budget_seconds, writing=_WRITING_SECONDS),
         reporter=reporter,
         folder=out,
         scale=predictor.scale,

@@ -14,11 +14,11 @@ _SLOWER_FUSED: Final = ["SkipLayerNormFusion", "BiasGeluFusion"]
 sum and a layer norm after it, and its fused GELU a third more (1.32.0, AVX-512; all of MiniLM a sixth)."""
 
 
-def create_session(path: Path, threads: int | None = None, device: str = "cpu") -> Any:
+def create_session(graph: Path | bytes, threads: int | None = None, device: str = "cpu") -> Any:
     """A graph that is ready to run.
 
     Args:
-        path: the graph's file.
+        graph: its file, or what stands in it.
         threads: processor threads; one for each processor that this process may use by default.
         device: one of `DEVICES`.
 
@@ -36,13 +36,13 @@ def create_session(path: Path, threads: int | None = None, device: str = "cpu") 
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(
-            str(path),
+            graph if isinstance(graph, bytes) else str(graph),
             options,
             providers=[provider, *([] if device == "cpu" else [DEVICES["cpu"]])],
             disabled_optimizers=_SLOWER_FUSED if device == "cpu" else [],
         )
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class of their own
-        raise ModelFolderError(f"ONNX Runtime cannot load {path}: {error}") from None
+        raise ModelFolderError(f"ONNX Runtime cannot load {graph if isinstance(graph, Path) else 'a graph'}: {error}") from None
     if session.get_providers()[0] != provider:  # it only logs that a driver or library is missing
         raise ConfigError(
             f"ONNX Runtime could not start on {device!r}: its driver or one of its libraries is missing; "

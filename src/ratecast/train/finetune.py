@@ -47,6 +47,7 @@ def finetune(
     seconds_after: float = 0.0,
     judged: str = "test",
     taught: Taught | None = None,
+    more_seconds: Callable[[int, float], float] = lambda _layers, _gigabytes: 0.0,
 ) -> FineTuned | None:
     """Fine-tune the configured backbone; with an ensemble, one network for each member and one that learns from them.
 
@@ -60,6 +61,8 @@ def finetune(
         seconds_after: what each of them takes besides the backbone, in seconds.
         judged: the part that the untrained backbone is judged on.
         taught: what a teacher says of the training reviews; None without one.
+        more_seconds: what is to be kept of the time for a backbone of so many layers and gigabytes (in float32), as it takes
+            longer to write than the one that ``time_left`` reckons with.
 
     Returns:
         None if the time is too short to be worth a start.
@@ -80,6 +83,7 @@ def finetune(
         reviews_after=reviews_after,
         seconds_after=seconds_after,
         is_taught=taught is not None,
+        more_seconds=more_seconds,
     )
     if planned.plan.reviews == 0:
         return None

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
 
 import torch
 
@@ -24,15 +23,8 @@ from ratecast.train.network import create_rater
 from ratecast.train.optim import with_learning_rate
 from ratecast.train.plan import Plan, lacking_seconds, make_plan, rounded
 from ratecast.train.precision import choose_precision
-from ratecast.train.speed import Speed, measure_speed, sample_rows
+from ratecast.train.speed import Speed, measure_speed, sample_rows, weight_count
 from ratecast.train.timetable import Timetable
-
-_MINILM_LAYERS: Final = 6
-_MINILM_GIGABYTES: Final = 0.1
-_LAYER_SECONDS: Final = 0.7
-"""What each further layer takes to export; measured at 0.5 s (AMD EPYC)."""
-_GIGABYTE_SECONDS: Final = 10.0
-"""What each further gigabyte of weights takes to write twice, hash and load."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +98,7 @@ def plan_run(
     reviews_after: int = 0,
     seconds_after: float = 0.0,
     is_taught: bool = False,
+    more_seconds: Callable[[int, float], float] = lambda _layers, _gigabytes: 0.0,
 ) -> Planned:
     """Load the backbone, measure this machine's speed with it, and plan; arguments and errors as for `finetune`.
 
@@ -116,7 +109,7 @@ def plan_run(
     found = _measured(parts["train"], scale, run, precision)
     networks = run.config.strengthen.ensemble + 1 if run.config.strengthen.ensemble > 1 else 1
     time = Timetable(
-        time_left=time_left and _kept_for_writing(time_left, found),
+        time_left=_left_beside(time_left, more_seconds, found),
         training=len(parts["train"]),
         validation=len(stopping_rows(len(parts["validation"]))),
         after=reviews_after,
@@ -210,11 +203,13 @@ def _measured(training: Reviews, scale: RatingScale, run: Run, precision: str) -
     )
 
 
-def _kept_for_writing(time_left: Callable[[], float], found: _Measured) -> Callable[[], float]:
-    """The time that is left where writing this backbone takes longer than the clock reckons with, which is for MiniLM."""
-    gigabytes = sum(weight.nbytes for weight in found.loaded.backbone.model.parameters()) / 1e9
-    more_layers, more_gigabytes = max(0, found.layers - _MINILM_LAYERS), max(0.0, gigabytes - _MINILM_GIGABYTES)
-    more = _LAYER_SECONDS * more_layers + _GIGABYTE_SECONDS * more_gigabytes
+def _left_beside(
+    time_left: Callable[[], float] | None, more_seconds: Callable[[int, float], float], found: _Measured
+) -> Callable[[], float] | None:
+    """The time that is left without what this backbone takes more than others; None without a limit."""
+    if time_left is None:
+        return None
+    more = more_seconds(found.layers, 4e-9 * weight_count(found.loaded.backbone.model))
     return lambda: time_left() - more
 
 

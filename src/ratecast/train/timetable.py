@@ -18,7 +18,7 @@ class Timetable:
         after: reviews that the finished model scores.
         seconds_after: what each of them takes besides the backbone, in seconds.
         reviews_per_second: reviews that the network encodes in a second, measured.
-        graph_reviews_per_second: reviews that the exported graph reads in a second, measured.
+        graph_reviews_per_second: reviews that the exported graph reads in a second, reckoned.
         is_read_once: whether what the network makes of the validation reviews is kept, as where its head alone is trained.
     """
 

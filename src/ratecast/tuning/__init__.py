@@ -80,14 +80,12 @@ def tune(
     if folder.exists() and not resume:
         told.tell(f"the search in {folder} that did not end is dropped, as --resume was not given")
     with working_folder(folder, resume=resume):
-        return _tuned(job, folder, settings, trials=count, seconds=seconds, resume=resume)
+        search = _search(job, folder, settings, asked=trials, seconds=seconds, resume=resume)
+        return _tuned(job, folder, search, trials=count, seconds=seconds, resume=resume)
 
 
-def _tuned(
-    job: Job, folder: Path, settings: Mapping[str, Any], *, trials: int, seconds: float | None, resume: bool
-) -> Predictor:
+def _tuned(job: Job, folder: Path, search: "Search", *, trials: int, seconds: float | None, resume: bool) -> Predictor:
     """Search, then fit the best."""
-    search = _search(job, folder, settings, seconds=seconds, resume=resume)
     job = replace(job, clock=replace(job.clock, started=job.clock.started - search.seconds()))
     try:
         # Half a share is worth a start: the last trial may begin late by what loading and the others took too long.
@@ -124,7 +122,10 @@ def _divided(config: FitConfig, trials: int | None) -> tuple[int, float | None]:
     return count, room / count
 
 
-def _search(job: Job, folder: Path, settings: Mapping[str, Any], *, seconds: float | None, resume: bool) -> "Search":
+def _search(
+    job: Job, folder: Path, settings: Mapping[str, Any], *, asked: int | None, seconds: float | None, resume: bool
+) -> "Search":
+    """A search, or the one to resume; ``asked`` is the number of trials that was given, None without one."""
     from ratecast.model.backbone import load_backbone, transformer_layers
     from ratecast.train.optim import with_learning_rate
     from ratecast.tuning.search import Search, describe
@@ -134,7 +135,10 @@ def _search(job: Job, folder: Path, settings: Mapping[str, Any], *, seconds: flo
     layers, longest = len(transformer_layers(backbone.model)), backbone.encoder.settings.max_tokens
     space = search_space(job.config, settings, layers=layers, longest=longest)
     start = {name: flat(with_learning_rate(job.config))[name] for name in space}
-    deciding = [job.fingerprint, sorted(space), None if seconds is None else round(seconds, 3)]
+    limit = (
+        None if seconds is None else (job.config.time_budget_seconds, asked)
+    )  # the share of a trial varies by what is measured
+    deciding = [job.fingerprint, sorted(space), limit]
     search = Search(
         folder,
         space,
