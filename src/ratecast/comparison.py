@@ -50,6 +50,8 @@ def compare(
     texts = loaded.reviews.joined()
     warnings = [line for name, model in models.items() for line in learned_warning(name, model.folder, model.manifest, texts)]
     probabilities = {name: model.predict(loaded.reviews, reporter=shown).probabilities for name, model in models.items()}
+    if metric == "qwk":
+        warnings.append("QWK is that of the ratings that each model decides for it; fit and evaluate round the expected rating")
     decided = {} if scale.is_continuous else _decided_for_qwk(models, probabilities)
     return run_comparison(
         ratings,

@@ -87,6 +87,7 @@ def test_qwk_is_that_of_the_ratings_that_a_model_decides_for_it(tiny_model: Path
     found = compare({"generous": generous, "tiny": ratecast.load(tiny_model)}, loaded, metric="qwk")
     assert found.entries[0].metrics.qwk == pytest.approx(kappa)
     assert found.entries[0].metrics.qwk != found.entries[1].metrics.qwk
+    assert "QWK is that of the ratings that each model decides for it" in found.warnings[-1]
     assert found.entries[0].metrics.rmse == found.entries[1].metrics.rmse
 
 
