@@ -18,8 +18,9 @@ from ratecast.records import Reviews
 from ratecast.scale import RatingScale
 from ratecast.text import Augmentation
 
-_WRITING_SECONDS: Final = 12.0
-"""Time that export, bootstrap, report and model card take together; measured at 8 s on two idle cores, for MiniLM."""
+_WRITING_SECONDS: Final = 16.0
+"""Time that export, bootstrap, report and model card take together; measured at 8 s, for MiniLM, on two idle cores and
+on one of them."""
 _MINILM_LAYERS: Final = 6
 _MINILM_GIGABYTES: Final = 0.1
 _LAYER_SECONDS: Final = 0.7
@@ -32,7 +33,7 @@ LEAST_SECONDS: Final = 12.0
 """Time left below which loading a backbone and measuring its speed would use all of it."""
 _MARGIN: Final = 0.03
 """Share of the budget that is kept for a machine that slows down."""
-_SLOWEST: Final = 2.5
+_SLOWEST: Final = 2.0
 """How many times as long writing is reckoned to take at most, on a machine where Python is slower."""
 _STRINGS: Final = 100_000
 _STRINGS_SECONDS: Final = 0.02
@@ -90,7 +91,7 @@ class Clock:
 
 
 def writing_seconds() -> float:
-    """What writing a model with MiniLM takes on this machine: 12 s, and up to 30 s where Python is slow."""
+    """What writing a model with MiniLM takes on this machine: 16 s, and up to 32 s where Python is slow."""
     return _WRITING_SECONDS * _slowness()
 
 
@@ -102,7 +103,7 @@ def more_writing_seconds(layers: int, gigabytes: float) -> float:
 
 @cache
 def _slowness() -> float:
-    """How many times as long as on the machine that writing was measured on Python takes here, from 1 to 2.5."""
+    """How many times as long as on the machine that writing was measured on Python takes here, from 1 to 2."""
     seconds = []
     for _ in range(5):
         started = time.perf_counter()

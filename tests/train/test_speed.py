@@ -50,7 +50,7 @@ def test_onnx_runtime_multiplies_on_any_processor() -> None:
     assert 1e8 < speed._product_speed() < 1e15
 
 
-@pytest.mark.parametrize(("took", "expected"), [(0.01, 12.0), (0.03, 18.0), (9.0, 30.0)])
+@pytest.mark.parametrize(("took", "expected"), [(0.01, 16.0), (0.03, 24.0), (9.0, 32.0)])
 def test_writing_takes_longer_where_python_is_slower(monkeypatch: pytest.MonkeyPatch, took: float, expected: float) -> None:
     now = iter(np.cumsum([0.0, took] * 5).tolist())
     monkeypatch.setattr(job, "time", SimpleNamespace(perf_counter=lambda: next(now)))
@@ -58,7 +58,7 @@ def test_writing_takes_longer_where_python_is_slower(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(job, "_slowness", lambda: slowness)
     assert job.writing_seconds() == pytest.approx(expected)
     assert job.more_writing_seconds(6, 0.05) == 0.0
-    assert job.more_writing_seconds(16, 1.1) == pytest.approx(10 * 0.7 * expected / 12 + 10)
+    assert job.more_writing_seconds(16, 1.1) == pytest.approx(10 * 0.7 * expected / 16 + 10)
 
 
 def test_what_a_backbone_takes_longer_to_write_is_kept(tiny_backbone: Path) -> None:
