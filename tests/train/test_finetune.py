@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from sklearn.utils.class_weight import compute_sample_weight
 from finetuned import SCALE, ComputingNetwork, Parts, RunOf, tune, weights_of
 from ratecast.data.split import sampled_rows
 from ratecast.model.heads import HEADS
+from ratecast.progress import SilentReporter
 from ratecast.records import Reviews
+from ratecast.train import finetune as finetune_module
+from ratecast.train import planning
 from ratecast.train.finetune import finetune
+from ratecast.train.frozen import encode
 from ratecast.train.inputs import Network, RatedTexts
 from ratecast.train.network import distribution
+from ratecast.train.speed import Speed
 
 
 @pytest.mark.parametrize(
@@ -170,3 +176,34 @@ def test_without_a_test_part_the_backbone_is_judged_on_validation_reviews(parts:
     assert tuned.before is not None
     assert judged.before is not None
     np.testing.assert_allclose(tuned.before, judged.before, atol=1e-6)
+
+
+class Recorder(SilentReporter):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def tell(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_a_head_alone_learns_from_fewer_reviews_where_the_machine_turns_out_slower(
+    parts: Parts, run_of: RunOf, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: Speed(encoding=1e9, training=1e9, graph=1e9))
+    monkeypatch.setattr(finetune_module, "_TELLING_SECONDS", 0.3)
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        clock.now += 0.4
+        return encode(*arguments, **named)
+
+    monkeypatch.setattr(finetune_module, "encode", slow)
+    seen = []
+    for seconds in (1000.0, 1.0):
+        reporter, clock.now = Recorder(), 0.0
+        run = replace(run_of(trained_layers=0), reporter=reporter)
+        tuned = finetune(parts, SCALE, run, time_left=lambda left=seconds: left - clock.now, reviews_after=0)  # type: ignore[misc]
+        assert tuned is not None
+        seen.append((tuned.reviews, [line for line in reporter.lines if "slower" in line]))
+    assert seen == [(240, []), (100, ["the machine has become slower: the head learns from 100 reviews"])]

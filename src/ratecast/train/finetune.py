@@ -27,7 +27,7 @@ from ratecast.train.network import create_rater, distribution, head_probabilitie
 from ratecast.train.optim import trained_weights, with_learning_rate
 from ratecast.train.pairs import Pairs, learn_pairs
 from ratecast.train.paraphrase import back_translate
-from ratecast.train.plan import PROBE_SHARE
+from ratecast.train.plan import LEAST_REVIEWS, PROBE_SHARE
 from ratecast.train.planning import Loaded, Planned, load_network, plan_run
 from ratecast.train.probe import fit_probe, score_outputs
 from ratecast.train.reinitialise import reinitialise, top_layers
@@ -35,6 +35,10 @@ from ratecast.train.taught import Taught
 from ratecast.train.weights import review_weights
 
 _PROBE_REVIEWS: Final = 10_000
+_TELLING_SECONDS: Final = 2.0
+"""Reading that takes so long says more of a machine's speed than the batches that are timed before the plan."""
+_CLEARLY_FEWER: Final = 0.9
+"""Share of the planned reviews below which a plan is changed."""
 
 
 def finetune(
@@ -156,16 +160,13 @@ class _Tuning:
         self._networks, self._scale = planned.networks, scale
         config = self._run.config
         self._augmentation = Augmentation.create(config.strengthen, config.seed)
-        chosen = np.sort(np.random.default_rng(config.seed).permutation(len(parts["train"]))[: self._plan.reviews])
-        validation = parts["validation"].take(stopping_rows(len(parts["validation"])))
-        self._parts = {"train": parts["train"].take(chosen), "validation": validation}
-        self._paraphrases = None if paraphrases is None else [paraphrases[row] for row in chosen]
-        self._targets = None if taught is None else taught.targets[chosen]
-        self._target_weight: float | FloatArray = 0.5 if taught is None else taught.target_weights()[chosen]
+        self._training, self._all_paraphrases, self._teacher = parts["train"], paraphrases, taught
         self._encoder = planned.loaded.backbone.encoder.limited(self._plan.max_tokens)
-        self._texts = {name: self._encoder.encode(part.joined()) for name, part in self._parts.items()}
-        self._ratings = {name: part.rated() for name, part in self._parts.items()}
-        self._weights = review_weights(self._parts["train"], scale, config.train.class_weights)
+        validation = parts["validation"].take(stopping_rows(len(parts["validation"])))
+        self._parts = {"validation": validation}
+        self._texts = {"validation": self._encoder.encode(validation.joined())}
+        self._ratings = {"validation": validation.rated()}
+        self._learn_from(self._plan.reviews)
         tokens = float(self._texts["validation"].lengths.mean())
         self._time = planned.time.measured(planned.speed, tokens).with_trained(self._plan.trained_layers)
         self._prepare(planned.loaded, config)
@@ -173,10 +174,11 @@ class _Tuning:
     def run(self, judged: Reviews | None) -> FineTuned:
         """Fit the head to the untrained backbone, then train; None judges that head on the validation reviews."""
         started = time.monotonic()
-        texts = self._texts
-        self._rows = self._probe_rows()
         with self._untuned():
-            self._encoded = {name: self._encode(name, part) for name, part in texts.items()}
+            self._encoded = {"validation": self._encode("validation", self._texts["validation"])}
+            self._plan_again(time.monotonic() - started)
+            self._rows = self._probe_rows()
+            self._encoded["train"] = self._encode("train", self._texts["train"])
             self._fit_head(self._encoded)
             validation = self._encoded["validation"].vectors
             before = head_probabilities(self._rater, validation) if judged is None else self._before(judged)
@@ -194,8 +196,8 @@ class _Tuning:
             before_seconds=before_seconds,
             judged=self._judged,
             reviews=self._plan.reviews,
-            windowed=int(texts["train"].windowed.sum()),
-            shortened=int(texts["train"].shortened.sum()),
+            windowed=int(self._texts["train"].windowed.sum()),
+            shortened=int(self._texts["train"].shortened.sum()),
             ensemble=ensemble,
             paraphrased=sum(text is not None for text in self._paraphrases or ()),
             adapter=self._adapter,
@@ -203,6 +205,40 @@ class _Tuning:
             pairs=self._pairs,
             is_untrained=self._is_untrained,
         )
+
+    def _learn_from(self, reviews: int) -> None:
+        """Take so many of the training reviews, drawn at random; what are fewer are a part of what are more."""
+        config = self._run.config
+        chosen = np.sort(np.random.default_rng(config.seed).permutation(len(self._training))[:reviews])
+        paraphrases, taught = self._all_paraphrases, self._teacher
+        self._parts["train"] = training = self._training.take(chosen)
+        self._paraphrases = None if paraphrases is None else [paraphrases[row] for row in chosen]
+        self._targets = None if taught is None else taught.targets[chosen]
+        self._target_weight: float | FloatArray = 0.5 if taught is None else taught.target_weights()[chosen]
+        self._texts["train"] = self._encoder.encode(training.joined())
+        self._ratings["train"] = training.rated()
+        self._weights = review_weights(training, self._scale, config.train.class_weights)
+
+    def _plan_again(self, seconds: float) -> None:
+        """Reckon with a slower machine where reading the validation reviews, which took so long, shows one.
+
+        A head alone then learns from fewer reviews, as nothing else would end its reading; the training of layers ends by the
+        clock.
+        """
+        if seconds < _TELLING_SECONDS:
+            return
+        self._time = self._time.slowed(len(self._texts["validation"]) / seconds / self._time.reviews_per_second)
+        left = self._time.left(self._networks)
+        if left is None or self._frozen < self._layers or self._run.resume:
+            return
+        tokens = {name: float(texts.lengths.mean()) for name, texts in self._texts.items()}
+        a_second = self._time.reviews_per_second * tokens["validation"] / tokens["train"]
+        affordable = max(min(LEAST_REVIEWS, self._plan.reviews), int((1 - PROBE_SHARE) * left * a_second))
+        if affordable < _CLEARLY_FEWER * self._plan.reviews:
+            self._run.reporter.tell(f"the machine has become slower: the head learns from {affordable:,} reviews")
+            self._plan = replace(self._plan, reviews=affordable)
+            self._run = replace(self._run, plan=self._plan)
+            self._learn_from(affordable)
 
     def _untuned(self) -> AbstractContextManager[None]:
         """While the context is open, the backbone is as it was before anything was added to it."""

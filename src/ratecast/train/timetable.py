@@ -35,6 +35,15 @@ class Timetable:
         """The same with the speed of this machine, for reviews of so many tokens on average."""
         return replace(self, reviews_per_second=speed.encoding / tokens, graph_reviews_per_second=speed.graph / tokens)
 
+    def slowed(self, share: float) -> "Timetable":
+        """The same where the machine turns out to have that share of the speed; one above 1 changes nothing."""
+        slower = min(1.0, share)
+        return replace(
+            self,
+            reviews_per_second=slower * self.reviews_per_second,
+            graph_reviews_per_second=slower * self.graph_reviews_per_second,
+        )
+
     def judging(self, judged: int) -> "Timetable":
         """The same with no more reviews to score afterwards than are judged."""
         return replace(self, after=min(self.after, judged))
