@@ -76,7 +76,7 @@ def test_a_budget_below_the_least_is_told_and_gives_the_least_model(tmp_path: Pa
 
 def test_what_is_left_decides_on_how_many_reviews_the_linear_models_learn_from(tmp_path: Path) -> None:
     job, reporter = job_of(tmp_path, 3000, time_budget="1s")
-    assert fit_linear(with_time(job, 30))["tfidf-logistic"].reviews == 2400
+    assert fit_linear(with_time(job, 120))["tfidf-logistic"].reviews == 2400
     assert not [line for line in reporter.lines if "exceeded" in line]
 
 
