@@ -49,21 +49,12 @@ class ChainOutput:
 class Chain:
     """The components that turn texts into probabilities, loaded.
 
-    Args:
-        folder: the model folder.
-        manifest: what its ``model.json`` holds.
-        threads: processor threads; one for each processor that this process may use by default.
-        device: what networks compute on, "cpu" or "cuda".
-        network: what computes in place of the folder's own graph, which need not be there then.
+    Arguments and errors are those of `Predictor`.
 
     Attributes:
         cascade: a quicker blend that answers first, and the blend that has the rest; None where all is for one blend.
         blend: what has the last word of the members.
         effects: of users, items and other columns; None where none are used.
-
-    Raises:
-        ConfigError: if the device is unknown or cannot be used here.
-        ModelFolderError: if a file that is needed is missing or damaged, or the chain is of no kind that is known.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int | None, device: str, network: Network | None) -> None:
